@@ -1,0 +1,22 @@
+const base = {
+  rootDir: __dirname,
+  testEnvironment: 'node',
+  transform: {
+    '^.+\\.[cm]?[tj]sx?$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } }],
+  },
+  // Some libraries ship ES modules only; they are transformed like our own code.
+  transformIgnorePatterns: ['/node_modules/(?!(chokidar|readdirp|big\\.js|croner)/)', '/dist/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.fns/'],
+};
+const project = (displayName, extra = {}) => ({
+  ...base,
+  displayName,
+  testMatch: [`<rootDir>/test/${displayName}/**/*.spec.ts`],
+  ...extra,
+});
+
+module.exports = {
+  testTimeout: 60_000,
+  maxWorkers: 2,
+  projects: [project('unit'), project('contract'), project('e2e'), project('chaos')],
+};

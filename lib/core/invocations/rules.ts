@@ -1,0 +1,280 @@
+import { DEFAULTS } from '../defaults.js';
+import { billedMsOf, type LedgerEntry } from '../metering/model.js';
+import {
+  type AcceptRequest,
+  type Attempt,
+  type AttemptEnd,
+  type ClaimRef,
+  type ClaimRequest,
+  type CompletionPolicy,
+  type DeadReason,
+  type Head,
+  type Lease,
+  TERMINAL,
+} from './model.js';
+import { afterPlatformFault, afterTenantFault, type FailedChain, type Next } from './retry.js';
+
+/**
+ * The invocation's state machine: every step is a pure function from a head (or none) to what must be stored.
+ * Adapters load a head, apply the rule and store the answer only if the head is unchanged; they decide nothing.
+ * test/unit/invocations/state-space.spec.ts explores these rules exhaustively.
+ */
+
+export type AcceptDecision =
+  /** Store `head`; it is a new invocation, or one that a platform fault had closed and that runs again. */
+  | { kind: 'accepted'; head: Head; reopened: boolean }
+  | { kind: 'replayed'; head: Head }
+  | { kind: 'running'; head: Head }
+  | { kind: 'conflict'; head: Head };
+
+/** @param held the invocation that holds the key now, if any. */
+export function accept(held: Head | undefined, request: AcceptRequest): AcceptDecision {
+  if (!held || !request.key || (held.keyExpiresAt ?? 0) <= request.now) return { kind: 'accepted', head: fresh(request), reopened: false };
+  // The write was applied and only its acknowledgement was lost: it is mine.
+  if (held.lastNonce === request.nonce) return { kind: 'accepted', head: held, reopened: false };
+  if (held.digest !== request.key.digest) return { kind: 'conflict', head: held };
+  if (!TERMINAL.has(held.state)) return { kind: 'running', head: held };
+  if (closedByPlatform(held)) return { kind: 'accepted', head: reopen(held, request), reopened: true };
+  return { kind: 'replayed', head: held };
+}
+
+/** A sync call that the platform failed gave its caller no answer worth repeating: the key runs again. */
+const closedByPlatform = (head: Head): boolean =>
+  head.mode === 'sync' && head.state === 'FAILED' && head.attempts.at(-1)?.fault === 'platform';
+
+function fresh(request: AcceptRequest): Head {
+  const { requestId, tenantId, functionId, qualifier, mode, priority, now } = request;
+  const head: Head = {
+    requestId,
+    tenantId,
+    functionId,
+    qualifier,
+    mode,
+    priority,
+    state: 'ACCEPTED',
+    acceptedAt: now,
+    readyAt: request.readyAt ?? now,
+    parked: false,
+    attempt: 0,
+    lastNonce: request.nonce,
+    attempts: [],
+    chain: { startedAt: now, tenantFaults: 0, platformFaults: 0, deaths: 0 },
+    replays: 0,
+    source: request.source,
+    payload: request.payload,
+    payloadBytes: request.payloadBytes,
+    keySlot: request.key?.slot,
+    digest: request.key?.digest,
+    keyExpiresAt: request.key?.expiresAt,
+  };
+  return request.claim ? leased(head, { ...request.claim, nonce: request.nonce, now }) : head;
+}
+
+function reopen(held: Head, request: AcceptRequest): Head {
+  const head: Head = {
+    ...held,
+    mode: request.mode,
+    state: 'ACCEPTED',
+    readyAt: request.now,
+    completedAt: undefined,
+    error: undefined,
+    lastNonce: request.nonce,
+    payload: request.payload,
+    payloadBytes: request.payloadBytes,
+    keyExpiresAt: request.key?.expiresAt,
+    chain: { startedAt: request.now, tenantFaults: 0, platformFaults: 0, deaths: 0 },
+  };
+  return request.claim ? leased(head, { ...request.claim, nonce: request.nonce, now: request.now }) : head;
+}
+
+function leased(head: Head, by: { owner: string; nonce: string; now: number; voidAt: number }): Head {
+  const attempt = head.attempt + 1;
+  const lease: Lease = { owner: by.owner, attempt, nonce: by.nonce, claimedAt: by.now, voidAt: by.voidAt };
+  return { ...head, state: 'RUNNING', attempt, lease, parked: false, lastNonce: by.nonce };
+}
+
+export type ClaimDecision =
+  /** `alone`: owners died while they ran it, so nothing may run beside it. */
+  | { kind: 'claimed'; head: Head; alone: boolean }
+  | { kind: 'leasedUntil'; until: number }
+  | { kind: 'notBefore'; at: number }
+  | { kind: 'terminal'; head: Head }
+  /** Too old to be tried again: store `head`. */
+  | { kind: 'buried'; head: Head }
+  | { kind: 'missing' };
+
+/** @param ownerSeenAt the last heartbeat of the lease's owner, epoch ms; 0 if it is known to be gone. */
+export function claim(head: Head | undefined, request: ClaimRequest, ownerSeenAt: number): ClaimDecision {
+  if (!head) return { kind: 'missing' };
+  if (TERMINAL.has(head.state)) return { kind: 'terminal', head };
+  if (head.lease) {
+    if (head.lastNonce === request.nonce) return { kind: 'claimed', head, alone: mustRunAlone(head) };
+    if (!leaseIsVoid(head.lease, request.now, ownerSeenAt)) {
+      return { kind: 'leasedUntil', until: Math.min(head.lease.voidAt, ownerSeenAt + DEFAULTS.ownerSilentMs) };
+    }
+    const freed = takeover(head, request.now, request.nonce);
+    return TERMINAL.has(freed.state) ? { kind: 'buried', head: freed } : { kind: 'notBefore', at: freed.readyAt };
+  }
+  if (head.readyAt > request.now) return { kind: 'notBefore', at: head.readyAt };
+  if (request.now - head.chain.startedAt > request.maxAgeSec * 1000) {
+    return { kind: 'buried', head: bury(head, 'max_age', request.now, request.nonce) };
+  }
+  return { kind: 'claimed', head: leased(head, request), alone: mustRunAlone(head) };
+}
+
+const mustRunAlone = (head: Head): boolean => head.chain.deaths >= DEFAULTS.deathsUntilAlone;
+
+/** Void when the owner has been silent for too long, or the deadline and its grace have passed. */
+export const leaseIsVoid = (lease: Lease, now: number, ownerSeenAt: number): boolean =>
+  now >= lease.voidAt || now - ownerSeenAt >= DEFAULTS.ownerSilentMs;
+
+export type CompleteDecision =
+  /** Store `head` and, when there is one, `usage`, in one write. */
+  | { kind: 'recorded'; head: Head; usage?: LedgerEntry }
+  /** My own earlier write had been applied: nothing to store. */
+  | { kind: 'already'; head: Head }
+  | { kind: 'stale' };
+
+export function complete(head: Head | undefined, ref: ClaimRef, end: AttemptEnd, policy: CompletionPolicy): CompleteDecision {
+  if (!head) return { kind: 'stale' };
+  const doneNonce = completionNonce(ref);
+  if (head.lastNonce === doneNonce) return { kind: 'already', head };
+  if (head.lease?.nonce !== ref.nonce || head.lease.attempt !== ref.attempt) return { kind: 'stale' };
+  const attempt: Attempt = {
+    ...end.attempt,
+    attempt: ref.attempt,
+    billedMs: isBillable(end.attempt) ? billedMsOf(end.attempt.durationMs) : 0,
+  };
+  const done: Head = { ...head, lease: undefined, lastNonce: doneNonce, attempts: [...head.attempts, attempt] };
+  const usage = usageOf(head, attempt, policy.now);
+  return { kind: 'recorded', head: afterAttempt(done, attempt, end, policy), usage };
+}
+
+/** A completion is known again by the claim that it ends. */
+export const completionNonce = (ref: ClaimRef): string => `${ref.nonce}.done`;
+
+/** Billed if tenant code ran and the fault is not ours. */
+export const isBillable = (attempt: Pick<Attempt, 'fault' | 'outcome'>): boolean =>
+  attempt.fault !== 'platform' && attempt.outcome !== 'LOST';
+
+function usageOf(before: Head, attempt: Attempt, now: number): LedgerEntry | undefined {
+  if (attempt.billedMs === 0) return undefined;
+  const { requestId, tenantId, functionId } = before;
+  const first = before.attempts.every((a) => a.billedMs === 0);
+  return {
+    requestId,
+    tenantId,
+    functionId,
+    first,
+    attempt: attempt.attempt,
+    version: attempt.version,
+    memoryMb: attempt.memoryMb,
+    billedMs: attempt.billedMs,
+    endedAt: now,
+  };
+}
+
+function afterAttempt(head: Head, attempt: Attempt, end: AttemptEnd, policy: CompletionPolicy): Head {
+  const { now } = policy;
+  if (attempt.outcome === 'SUCCEEDED') return { ...head, state: 'SUCCEEDED', completedAt: now, result: end.result, error: undefined };
+  const error = attempt.error ?? { type: 'Unknown', message: 'The attempt ended without an error of its own.' };
+  if (head.mode === 'sync') {
+    return { ...head, state: attempt.outcome === 'TIMED_OUT' ? 'TIMED_OUT' : 'FAILED', completedAt: now, error };
+  }
+  return attempt.fault === 'platform'
+    ? follow(
+        { ...head, error, chain: { ...head.chain, platformFaults: head.chain.platformFaults + 1 } },
+        afterPlatformFault(chainOf(head), now, policy.jitter),
+        now,
+      )
+    : follow(
+        { ...head, error, chain: { ...head.chain, tenantFaults: head.chain.tenantFaults + 1 } },
+        afterTenantFault(policy.retry, chainOf(head), now, policy.jitter),
+        now,
+      );
+}
+
+const chainOf = (head: Head): FailedChain => ({
+  chainStartedAt: head.chain.startedAt,
+  tenantFaults: head.chain.tenantFaults,
+  platformFaults: head.chain.platformFaults,
+});
+
+function follow(head: Head, next: Next, now: number): Head {
+  return next.kind === 'retry' ? { ...head, state: 'RETRYING', readyAt: next.notBefore } : dead(head, next.reason, now);
+}
+
+const dead = (head: Head, reason: DeadReason, now: number): Head => ({
+  ...head,
+  state: 'DEAD',
+  deadReason: reason,
+  deadAt: now,
+  completedAt: now,
+  lease: undefined,
+  parked: false,
+});
+
+/** Nothing of the attempt had started: the claim is undone, its number used again. */
+export function giveBack(head: Head | undefined, ref: ClaimRef, back: { readyAt: number; parked: boolean }): Head | undefined {
+  if (!head || head.lease?.nonce !== ref.nonce || head.lease.attempt !== ref.attempt) return undefined;
+  return {
+    ...head,
+    ...back,
+    state: head.attempts.length > 0 || head.replays > 0 ? 'RETRYING' : 'ACCEPTED',
+    attempt: head.attempt - 1,
+    lease: undefined,
+    lastNonce: `${ref.nonce}.back`,
+  };
+}
+
+/** The owner of the lease died: the attempt is lost by our fault, unbilled; it goes on elsewhere or ends by its rules. */
+export function takeover(head: Head, now: number, nonce: string): Head {
+  const { lease } = head;
+  if (!lease) return head;
+  const lost: Attempt = {
+    attempt: lease.attempt,
+    version: '',
+    codeSha256: '',
+    memoryMb: 0,
+    startedAt: lease.claimedAt,
+    durationMs: 0,
+    billedMs: 0,
+    coldStart: false,
+    outcome: 'LOST',
+    fault: 'platform',
+    error: { type: 'Platform.OwnerLost', message: 'The process that ran this attempt ended before the outcome was recorded.' },
+  };
+  const next: Head = {
+    ...head,
+    lease: undefined,
+    lastNonce: nonce,
+    attempts: [...head.attempts, lost],
+    error: lost.error,
+    chain: { ...head.chain, deaths: head.chain.deaths + 1 },
+  };
+  if (head.mode === 'sync') return { ...next, state: 'FAILED', completedAt: now };
+  if (next.chain.deaths >= DEFAULTS.deathsUntilPoison) return dead(next, 'poison', now);
+  return { ...next, state: 'RETRYING', readyAt: now };
+}
+
+/** Ends it without another attempt. */
+export function bury(head: Head, reason: DeadReason, now: number, nonce: string): Head {
+  const error = head.error ?? { type: 'Platform.NotRun', message: `It ended without having run: ${reason}.` };
+  return { ...dead(head, reason, now), lastNonce: nonce, error };
+}
+
+/** A dead letter begins a new chain of attempts under its own request id. Nothing for what is not dead. */
+export function replay(head: Head | undefined, now: number, nonce: string): Head | undefined {
+  if (head?.state !== 'DEAD') return undefined;
+  return {
+    ...head,
+    state: 'RETRYING',
+    readyAt: now,
+    lastNonce: nonce,
+    replays: head.replays + 1,
+    completedAt: undefined,
+    deadAt: undefined,
+    deadReason: undefined,
+    chain: { startedAt: now, tenantFaults: 0, platformFaults: 0, deaths: 0 },
+  };
+}
