@@ -153,9 +153,9 @@ export function complete(head: Head | undefined, ref: ClaimRef, end: AttemptEnd,
 /** A completion is known again by the claim that it ends. */
 export const completionNonce = (ref: ClaimRef): string => `${ref.nonce}.done`;
 
-/** Billed if tenant code ran and the fault is not ours. */
-export const isBillable = (attempt: Pick<Attempt, 'fault' | 'outcome'>): boolean =>
-  attempt.fault !== 'platform' && attempt.outcome !== 'LOST';
+/** Billed if the handler ran and the fault is not ours. Code that could not be loaded has a duration of 0: its handler never ran. */
+export const isBillable = (attempt: Pick<Attempt, 'fault' | 'outcome' | 'durationMs'>): boolean =>
+  attempt.fault !== 'platform' && attempt.outcome !== 'LOST' && attempt.durationMs > 0;
 
 function usageOf(before: Head, attempt: Attempt, now: number): LedgerEntry | undefined {
   if (attempt.billedMs === 0) return undefined;
