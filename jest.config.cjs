@@ -4,6 +4,8 @@ const base = {
   transform: {
     '^.+\\.[cm]?[tj]sx?$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, module: { type: 'commonjs' } }],
   },
+  // Sources import each other as they will run ('./x.js'); here the same name is the TypeScript file.
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   // Some libraries ship ES modules only; they are transformed like our own code.
   transformIgnorePatterns: ['/node_modules/(?!(chokidar|readdirp|big\\.js|croner)/)', '/dist/'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.fns/'],
