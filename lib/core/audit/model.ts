@@ -1,4 +1,5 @@
 import type { TenantId } from '../ids.js';
+import type { Page, PageQuery } from '../page.js';
 
 /** One change, append-only, kept 180 days. `detail` holds no secret. */
 export interface AuditRecord {
@@ -16,4 +17,18 @@ export interface AuditRecord {
 
 export interface AuditLog {
   append(record: AuditRecord): Promise<void>;
+}
+
+export interface AuditFilter extends PageQuery {
+  tenantId: TenantId;
+  /** Epoch ms, `fromMs` included, `toMs` not. */
+  fromMs?: number;
+  toMs?: number;
+  /** Exactly, or all that begin with it where it ends in `*`: `function.*`. */
+  action?: string;
+}
+
+/** Newest first. */
+export interface AuditTrail {
+  list(filter: AuditFilter): Promise<Page<AuditRecord>>;
 }

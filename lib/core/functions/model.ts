@@ -69,8 +69,10 @@ export interface FunctionRecord extends FunctionConfig {
   statusReason?: string;
   codeSha256: string | null;
   codeSizeBytes: number;
-  /** Rises with every change: ETag, and part of a slot's key. */
+  /** Rises with every change: the ETag. */
   revision: number;
+  /** The revision at which code or configuration last changed: part of a slot's key, so that a new description restarts no slot. */
+  slotRevision: number;
   lastVersion: number;
   createdAt: number;
   updatedAt: number;

@@ -10,6 +10,8 @@ export interface Principal {
   role: Role;
   /** Platform admin: may act on tenants, price plan and prewarm. */
   admin: boolean;
+  /** The tenant is suspended: everything is refused with 403 until it is active again. */
+  suspended?: boolean;
 }
 
 /** What a role may do. `use` is to call functions; `change` to create, update and delete them. */

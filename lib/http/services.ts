@@ -1,0 +1,26 @@
+import type { AuditTrail } from '../core/audit/model.js';
+import type { Clock, Random } from '../core/clock.js';
+import type { Functions } from '../core/functions/service.js';
+import type { Invocations } from '../core/invocations/service.js';
+import type { Authenticator, Tenancy } from '../core/tenancy/service.js';
+
+/** What `/readyz` tells. `ready`: calls can be taken. */
+export interface Health {
+  ready: boolean;
+  /** `store`, `disk`, `sandbox`, `runtimes`, … each with a word on why where it is not well. */
+  checks: Record<string, { ok: boolean; detail?: string } & Record<string, unknown>>;
+}
+
+/** What the control plane's routes stand on: one field a concern, put together by a composition root. */
+export interface Services {
+  clock: Clock;
+  random: Random;
+  authenticator: Authenticator;
+  functions: Functions;
+  tenancy: Tenancy;
+  audit: AuditTrail;
+  invocations: Invocations;
+  health(): Health | Promise<Health>;
+  /** Told of what a caller must not see: the error behind a 500 or 503. */
+  onFault(error: unknown, at: { requestId: string; method: string; path: string }): void;
+}
