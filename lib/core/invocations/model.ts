@@ -98,6 +98,8 @@ export interface Head {
   attempts: Attempt[];
   chain: Chain;
   replays: number;
+  /** The replay that put it back last. */
+  replayId?: string;
   deadReason?: DeadReason;
   deadAt?: number;
   source?: Source;

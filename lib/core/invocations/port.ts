@@ -17,6 +17,7 @@ export interface ReadyEntry {
   tenantId: TenantId;
   functionId: FunctionId;
   priority: Priority;
+  qualifier: string;
   /** Epoch ms. */
   readyAt: number;
   payloadBytes: number;
@@ -55,6 +56,16 @@ export interface DeadLetterFilter extends PageQuery {
   reason?: DeadReason;
 }
 
+/** A bulk replay: what was asked, and whether every match has been put back. */
+export interface ReplayJob {
+  replayId: string;
+  filter: Omit<DeadLetterFilter, 'limit' | 'cursor'>;
+  ratePerSec?: number;
+  matched: number;
+  startedAt: number;
+  scanned: boolean;
+}
+
 /**
  * Durable steps of an invocation's life, each atomic and durable when its promise resolves (rejects with
  * PlatformFault where the store is lost: the outcome is then unknown, and the nonce tells on the next try).
@@ -75,7 +86,13 @@ export interface InvocationStore {
   withdraw(ref: ClaimRef): Promise<boolean>;
   bury(requestId: RequestId, reason: DeadReason, now: number, nonce: string): Promise<Head | undefined>;
   /** Undefined: not dead, or not there. */
-  replay(tenantId: TenantId, requestId: RequestId, now: number, nonce: string): Promise<Head | undefined>;
+  replay(tenantId: TenantId, requestId: RequestId, replayId: string, now: number, nonce: string): Promise<Head | undefined>;
+  /** Keeps what a replay was asked to do, so that it goes on after a crash. Overwrites by replayId. */
+  saveReplay(job: ReplayJob): Promise<void>;
+  replayJob(tenantId: TenantId, replayId: string): Promise<ReplayJob | undefined>;
+  unfinishedReplays(): Promise<ReplayJob[]>;
+  /** How the invocations that this replay put back stand now. */
+  replayTally(replayId: string): Promise<{ replayed: number; healed: number; failed: number }>;
   /** One write for a keyless sync call. */
   record(call: FinishedCall): Promise<void>;
 

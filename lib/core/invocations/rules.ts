@@ -264,7 +264,7 @@ export function bury(head: Head, reason: DeadReason, now: number, nonce: string)
 }
 
 /** A dead letter begins a new chain of attempts under its own request id. Nothing for what is not dead. */
-export function replay(head: Head | undefined, now: number, nonce: string): Head | undefined {
+export function replay(head: Head | undefined, replayId: string, now: number, nonce: string): Head | undefined {
   if (head?.state !== 'DEAD') return undefined;
   return {
     ...head,
@@ -272,6 +272,7 @@ export function replay(head: Head | undefined, now: number, nonce: string): Head
     readyAt: now,
     lastNonce: nonce,
     replays: head.replays + 1,
+    replayId,
     completedAt: undefined,
     deadAt: undefined,
     deadReason: undefined,

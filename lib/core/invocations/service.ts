@@ -16,6 +16,10 @@ export interface InvokeCall {
   priority?: Priority;
   /** As the caller sent it, or the source's own id. */
   idempotencyKey?: string;
+  /** What must repeat under the key instead of the payload's bytes (a route's event holds the time of day). */
+  repeats?: string;
+  /** How long a sync caller waits for the answer; default DEFAULTS.syncWaitMs, Infinity for the platform's own consumers. */
+  waitMs?: number;
   source?: Source;
   triggerId?: string;
   onChunk?: (chunk: StreamChunk) => void;
