@@ -182,6 +182,16 @@ describe('the envelope of an invoke body', () => {
     }
   });
 
+  it('refuses every control sign in a text, short or long, and takes all others', () => {
+    for (let code = 0; code < 256; code += 1) {
+      for (const before of ['', 'x'.repeat(24), 'x'.repeat(100)]) {
+        const text = `"${before}${String.fromCharCode(code)}"`;
+        const expected = code >= 32 && code !== 34 && code !== 92;
+        expect([code, before.length, isJson(text)]).toEqual([code, before.length, expected]);
+      }
+    }
+  });
+
   it('decodes valid UTF-8 only', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
