@@ -1,0 +1,89 @@
+/** Messages between the main thread and the store's two threads, and errors in a form that they can carry. */
+
+/** Where a test may end the writer thread; see `KillSwitch`. */
+export const KILL_POINTS = ['batch-received', 'in-transaction', 'before-commit', 'after-commit'] as const;
+export type KillPoint = (typeof KILL_POINTS)[number];
+
+/** For tests only: the writer thread ends itself at this point of that batch. Absent in the product. */
+export interface KillSwitch {
+  point: KillPoint;
+  batch: number;
+}
+
+export interface WriterData {
+  path: string;
+  /** Names this opening of the data folder: batch numbers count within it. */
+  boot: string;
+  killSwitch?: KillSwitch;
+}
+
+export interface ReaderData {
+  path: string;
+}
+
+export type ToWriter = { kind: 'batch'; number: number; names: string[]; inputs: unknown[] } | { kind: 'probe' } | { kind: 'close' };
+
+export type FromWriter =
+  | { kind: 'ready'; last: LastBatch }
+  | { kind: 'unopened'; fault: ErrorRecord }
+  | { kind: 'done'; number: number; answers: BatchAnswers }
+  /** Rolled back, or of unknown outcome when `certain` is false. */
+  | { kind: 'failed'; number: number; fault: ErrorRecord; certain: boolean }
+  | { kind: 'probed'; fault?: ErrorRecord }
+  | { kind: 'closed' };
+
+/** What the store says was committed last: written in the transaction of the batch itself. */
+export interface LastBatch {
+  boot: string;
+  number: number;
+  kept?: KeptAnswers;
+}
+
+export interface BatchAnswers {
+  /** One a step, in order. */
+  results: unknown[];
+  errors?: [step: number, error: ErrorRecord][];
+}
+
+/** Answers stored with the batch: those of steps that cannot be run again to have them. */
+export interface KeptAnswers extends BatchAnswers {
+  /** Whether `results` holds this step's answer. */
+  stored: boolean[];
+}
+
+export type ToReader = { kind: 'queries'; ids: number[]; names: string[]; inputs: unknown[] } | { kind: 'close' };
+export type FromReader =
+  | { kind: 'ready' }
+  | { kind: 'answers'; ids: number[]; results: unknown[]; errors?: [index: number, error: ErrorRecord][] };
+
+export interface ErrorRecord {
+  message: string;
+  stack?: string;
+  /** SQLite's primary result code where the store itself failed. */
+  sqliteCode?: number;
+}
+
+export function errorRecord(error: unknown): ErrorRecord {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { errcode } = error as { errcode?: number };
+  return { message: error.message, stack: error.stack, sqliteCode: errcode === undefined ? undefined : errcode & 0xff };
+}
+
+/** Primary result codes of SQLite (sqlite.org/rescode.html) that mean the store failed, not the step. */
+const STORE_FAULTS: Record<number, string> = {
+  3: 'no permission on the file',
+  5: 'the file is locked by another process',
+  7: 'out of memory',
+  8: 'the file is read-only',
+  10: 'the disk failed to read or write',
+  11: 'the file is damaged',
+  13: 'the disk is full',
+  14: 'the file cannot be opened',
+  26: 'the file is damaged (not a database)',
+};
+export const storeFaultOf = (error: ErrorRecord): string | undefined =>
+  error.sqliteCode === undefined ? undefined : STORE_FAULTS[error.sqliteCode];
+/** Damage does not mend itself: unlike a full disk it stays until someone restores the file. */
+export const isDamage = (error: ErrorRecord): boolean => error.sqliteCode === 11 || error.sqliteCode === 26;
+/** The operating system refused or failed: what is on disk is unknown until the file was opened again. */
+export const isDiskFailure = (error: ErrorRecord): boolean => error.sqliteCode === 10;
