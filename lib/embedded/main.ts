@@ -1,0 +1,68 @@
+import { DEFAULTS } from '../core/defaults.js';
+import { Platform } from './platform.js';
+import { type Settings, SettingsError, settingsFrom } from './settings.js';
+import { FolderInUse } from './store/folder-lock.js';
+
+/** The process behind `npm start`: reads the environment, runs the platform, ends it well. */
+async function main(): Promise<void> {
+  const settings = settingsFrom(process.env, process.cwd());
+  const platform = await Platform.start(settings);
+  greet(platform, settings);
+  const stop = once((signal: string) => {
+    console.error(`fns: ${signal}, finishing the running calls …`);
+    // Nothing may keep a stopping service alive for ever.
+    setTimeout(() => process.exit(1), DEFAULTS.drainMs + 1_500).unref();
+    platform.stop().then(
+      () => process.exit(0),
+      (error) => fail(error),
+    );
+  });
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop(signal));
+}
+
+/** What a newcomer needs next, ready to be pasted. */
+function greet(platform: Platform, settings: Settings): void {
+  const { url, keyFile, firstStart } = platform;
+  console.log(
+    [
+      `FNS is ready on ${url}  (API reference: ${url}/docs)`,
+      `  data     ${settings.dataDir}`,
+      `  sandbox  ${platform.sandbox}`,
+      `  key      ${keyFile}`,
+      ...(firstStart?.adminKey ? [`           ${firstStart.adminKey}  (shown this once)`] : []),
+      '',
+      'Try it:',
+      `  npx fns invoke hello '{"name":"World"}'`,
+      `  curl ${url}/http/default/hello`,
+      '  npx fns init my-function && cd my-function && npx fns deploy',
+    ].join('\n'),
+  );
+}
+
+function once<A>(run: (argument: A) => void): (argument: A) => void {
+  let done = false;
+  return (argument) => {
+    if (!done) run(argument);
+    done = true;
+  };
+}
+
+function fail(error: unknown): never {
+  const known = error instanceof SettingsError || error instanceof FolderInUse || (error as NodeJS.ErrnoException).code !== undefined;
+  console.error(`fns: ${explained(error)}`);
+  if (!known) console.error(error);
+  process.exit(1);
+}
+
+function explained(error: unknown): string {
+  const { code, message, port, address, path } = error as NodeJS.ErrnoException & { port?: number; address?: string };
+  if (code === 'EADDRINUSE')
+    return `port ${port} on ${address} is in use. Stop what listens there, or choose another: FNS_PORT=8788 npm start`;
+  if (code === 'EACCES' && port !== undefined) return `no permission to listen on port ${port}. Choose one above 1023 with FNS_PORT.`;
+  if ((code === 'EACCES' || code === 'EROFS' || code === 'EPERM') && path) {
+    return `no permission to write ${path}. Choose another data folder with FNS_DATA_DIR.`;
+  }
+  return message;
+}
+
+main().catch(fail);
