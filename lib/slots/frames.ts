@@ -69,3 +69,155 @@ export interface Assignment {
 
 /** Largest bodies, bytes, beyond the result itself. */
 export const FRAME_LIMITS = { error: 256 * 1024, head: 64 * 1024, data: 1024 * 1024, log: 128 * 1024, returned: 4 * 256 } as const;
+
+/** The peer broke the protocol: the slot is ended. */
+export class FrameError extends Error {
+  override name = 'FrameError';
+}
+
+const HEADER_BYTES = 5;
+
+/** One whole frame. */
+export function encodeFrame(type: number, body: string | Uint8Array): Buffer {
+  const bodyBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + bodyBytes);
+  writeHeader(frame, 0, type, bodyBytes);
+  if (typeof body === 'string') frame.write(body, HEADER_BYTES);
+  else frame.set(body, HEADER_BYTES);
+  return frame;
+}
+
+export function writeHeader(target: Buffer, at: number, type: number, bodyBytes: number): number {
+  target.writeUInt32LE(bodyBytes + 1, at);
+  target[at + 4] = type;
+  return at + HEADER_BYTES;
+}
+
+/** What a CALL frame carries. */
+export interface CallFields {
+  id: number;
+  attempt: number;
+  streamed: boolean;
+  /** ASCII, at most 255 signs each: refused where it was parsed, cut here. */
+  requestId: string;
+  triggerId: string;
+  payload: string;
+}
+
+const CALL_FIXED_BYTES = 4 + 2 + 1 + 1 + 1;
+
+/** All CALL frames of one flush in one Buffer. */
+export function encodeCalls(calls: readonly CallFields[]): Buffer {
+  let total = 0;
+  const payloadBytes: number[] = [];
+  for (const call of calls) {
+    const bytes = Buffer.byteLength(call.payload);
+    payloadBytes.push(bytes);
+    total += HEADER_BYTES + CALL_FIXED_BYTES + call.requestId.length + call.triggerId.length + bytes;
+  }
+  const out = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (let n = 0; n < calls.length; n += 1) at = writeCall(out, at, calls[n]!, payloadBytes[n]!);
+  return out;
+}
+
+function writeCall(out: Buffer, start: number, call: CallFields, payloadBytes: number): number {
+  const { requestId, triggerId } = call;
+  let at = writeHeader(out, start, Frame.CALL, CALL_FIXED_BYTES + requestId.length + triggerId.length + payloadBytes);
+  out.writeUInt32LE(call.id, at);
+  out.writeUInt16LE(Math.min(call.attempt, 0xffff), at + 4);
+  out[at + 6] = call.streamed ? 1 : 0;
+  out[at + 7] = requestId.length;
+  at += 8;
+  out.write(requestId, at, 'latin1');
+  at += requestId.length;
+  out[at] = triggerId.length;
+  at += 1;
+  if (triggerId) out.write(triggerId, at, 'latin1');
+  at += triggerId.length;
+  out.write(call.payload, at, payloadBytes, 'utf8');
+  return at + payloadBytes;
+}
+
+export function decodeCall(bytes: Buffer, from: number, to: number): CallFields {
+  const requestIdAt = from + 8;
+  const triggerAt = requestIdAt + bytes[from + 7]! + 1;
+  const payloadAt = triggerAt + bytes[triggerAt - 1]!;
+  return {
+    id: bytes.readUInt32LE(from),
+    attempt: bytes.readUInt16LE(from + 4),
+    streamed: bytes[from + 6] === 1,
+    requestId: bytes.toString('latin1', requestIdAt, triggerAt - 1),
+    triggerId: triggerAt === payloadAt ? '' : bytes.toString('latin1', triggerAt, payloadAt),
+    payload: bytes.toString('utf8', payloadAt, to),
+  };
+}
+
+/** Largest body by type, of what a slot may send. */
+export function slotFrameLimit(resultBytes: number): (type: number) => number {
+  const limits = new Map<number, number>([
+    [Frame.READY, 0],
+    [Frame.INIT_FAILED, FRAME_LIMITS.error],
+    [Frame.RESULT, resultBytes + 4],
+    [Frame.ERROR, FRAME_LIMITS.error],
+    [Frame.HEAD, FRAME_LIMITS.head],
+    [Frame.DATA, FRAME_LIMITS.data],
+    [Frame.LOG, FRAME_LIMITS.log],
+    [Frame.DROPPED, 12],
+    [Frame.RETURNED, FRAME_LIMITS.returned],
+    [Frame.BROKEN, FRAME_LIMITS.error],
+  ]);
+  return (type) => limits.get(type) ?? -1;
+}
+
+/** Cuts a byte stream into frames. A frame is handed over as a range of a Buffer: valid only during the call. */
+export class FrameReader {
+  /** A frame that spans chunks: copied once into a Buffer of its own size. */
+  private open: Buffer | undefined;
+  private filled = 0;
+  /** Fewer bytes than a header, kept for the next chunk. */
+  private rest: Buffer | undefined;
+
+  constructor(
+    private readonly limitOf: (type: number) => number,
+    private readonly onFrame: (type: number, bytes: Buffer, from: number, to: number) => void,
+  ) {}
+
+  push(incoming: Buffer): void {
+    let chunk = incoming;
+    let at = 0;
+    if (this.open) {
+      at = this.fill(chunk);
+      if (this.open) return;
+    } else if (this.rest) {
+      chunk = Buffer.concat([this.rest, chunk]);
+      this.rest = undefined;
+    }
+    while (chunk.length - at >= HEADER_BYTES) {
+      const bodyBytes = chunk.readUInt32LE(at) - 1;
+      const type = chunk[at + 4]!;
+      if (bodyBytes < 0 || bodyBytes > this.limitOf(type)) throw new FrameError(`A frame of type ${type} with ${bodyBytes} bytes.`);
+      const end = at + HEADER_BYTES + bodyBytes;
+      if (end > chunk.length) {
+        this.open = Buffer.allocUnsafe(end - at);
+        this.filled = chunk.copy(this.open, 0, at);
+        return;
+      }
+      this.onFrame(type, chunk, at + HEADER_BYTES, end);
+      at = end;
+    }
+    // Copied: the chunk's memory is reused by whoever read it.
+    if (at < chunk.length) this.rest = Buffer.from(chunk.subarray(at));
+  }
+
+  private fill(chunk: Buffer): number {
+    const open = this.open!;
+    const copied = chunk.copy(open, this.filled);
+    this.filled += copied;
+    if (this.filled === open.length) {
+      this.open = undefined;
+      this.onFrame(open[4]!, open, HEADER_BYTES, open.length);
+    }
+    return copied;
+  }
+}
