@@ -3,10 +3,10 @@ import { LATEST } from '../functions/model.js';
 import { PlatformFault, Refusal } from '../refusal.js';
 import type { SlotEnd, SlotSpec } from '../scheduling/port.js';
 import { attemptEnd, SMALL_JSON_CHARS, voidAtOf } from './attempts.js';
+import { finish } from './finish.js';
 import { type AcceptRequest, type AttemptEnd, type ClaimRef, type Head, type Stored, TERMINAL } from './model.js';
 import type { PathParts } from './parts.js';
 import { bareKey, disabled, draining, invokerBusy, otherRequest, overLimit } from './refusals.js';
-import { accept, complete } from './rules.js';
 import type { InvokeCall, SyncAnswer } from './service.js';
 
 /** A sync call that is in the air. */
@@ -135,17 +135,9 @@ export class SyncCalls {
     const result = await this.placed(end);
     const attempt = attemptEnd(open.spec, end, result, this.parts.clock.now());
     if (open.written) return this.completeOpened(open, attempt, end);
-    const { head, usage } = this.finished(open, attempt);
-    await this.parts.store.record({ head, usage });
-    return this.done(open, head, end);
-  }
-
-  /** The whole life of a keyless call by the same rules as any other, applied in memory. */
-  private finished(open: OpenCall, end: AttemptEnd) {
-    const accepted = accept(undefined, open.request);
-    const decision = complete(accepted.head, refOf(accepted.head), end, this.policy(open));
-    if (decision.kind !== 'recorded') throw new Error(`A fresh call completes as recorded, not ${decision.kind}`);
-    return decision;
+    const call = finish(open.request, attempt, this.parts.clock.now());
+    await this.parts.store.record(call);
+    return this.done(open, call.head, end);
   }
 
   private async runKeyed(open: OpenCall): Promise<SyncAnswer> {
@@ -270,5 +262,3 @@ export class SyncCalls {
     }
   }
 }
-
-const refOf = (head: Head): ClaimRef => ({ requestId: head.requestId, attempt: head.attempt, nonce: head.lastNonce });
