@@ -53,8 +53,38 @@ export const DEFAULTS = {
   archiveBytes: 50 * MB,
   unpackedBytes: 250 * MB,
   archiveFiles: 10_000,
+  pathBytes: 512,
+  pathDepth: 32,
+  tags: 50,
+  descriptionChars: 512,
+  perSlotMax: 100,
+  keyGraceSecMax: 30 * 24 * 3600,
   queueMessagesPerCall: 1_000,
   queueMessageBytes: 256 * KB,
+  /** An id sent again within this time enters once. */
+  queueDedupeMs: DAY_MS,
+  /** Messages that nobody took for so long are dropped. */
+  queueRetentionMs: 14 * DAY_MS,
+  queuesPerTenant: 1_000,
+  queueBatchSize: 10,
+  queueBatchSizeMax: 10_000,
+  queueBatchWindowMsMax: 300 * SEC,
+  /** Bodies of a batch together, as JSON: the event stays within the limit of a sync payload. */
+  queueBatchBytes: 5 * MB,
+  queueTriggerConcurrency: 5,
+  queueTriggerConcurrencyMax: 1_000,
+  /** A queue whose oldest message waits longer shows its trigger as LAGGING. */
+  queueLagMs: 60 * SEC,
+  triggersPerFunction: 100,
+  /** Body of a request to an HTTP trigger. */
+  siteBodyBytes: 6 * MB,
+  /** A request's body may stand still this long, and take this long in all; then 408. */
+  siteBodyIdleMs: 10 * SEC,
+  siteBodyMs: 120 * SEC,
+  /** Answers below this are not worth compressing. */
+  siteGzipBytes: KB,
+  /** What a client may leave unread of a streamed answer; then it is dropped. */
+  siteUnreadBytes: 8 * MB,
   maxRetriesMax: 100,
   /** A new slot is started only where the expected wait exceeds this cold start, milliseconds. */
   coldStartMs: { node: 25, python: 40 },

@@ -34,3 +34,13 @@ export interface CodePreparer {
   /** Empty when it parses; else what is wrong, with file and line. */
   check(runtime: string, handler: string, folder: string): Promise<{ file: string; line?: number; message: string }[]>;
 }
+
+/** Reads an archive into memory. Whatever is wrong with it is a Refusal (422) that names the entry. */
+export interface Archives {
+  unpack(zip: Uint8Array): Promise<ReadonlyMap<string, Uint8Array>>;
+}
+
+/** What else hangs on a function and goes with it: its triggers. Called before the function itself goes. */
+export interface Dependents {
+  functionRemoved(tenantId: TenantId, functionId: FunctionId): Promise<void>;
+}

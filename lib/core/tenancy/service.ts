@@ -36,7 +36,7 @@ export interface Tenancy {
   changeTenant(who: Principal, tenantId: string, change: { displayName?: string; state?: Tenant['state'] }): Promise<Tenant>;
   setQuotas(who: Principal, tenantId: string, quotas: Partial<Quotas>): Promise<Tenant>;
   /** From memory where it is known, for the data path; the defaults for a tenant that is not there. */
-  quotas(tenantId: TenantId): Quotas | Promise<Quotas>;
+  quotas(tenantId: TenantId): Quotas;
   onQuotas(listener: (tenantId: TenantId) => void): void;
 
   createKey(who: Principal, input: NewKey): Promise<ShownKey>;
