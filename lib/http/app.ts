@@ -5,11 +5,12 @@ import { type Api, type ApiEnv, newApi } from './api.js';
 import { bodyWithinLimits } from './body.js';
 import { docsRoutes } from './docs.js';
 import { healthRoutes } from './health.js';
+import { logsRoutes } from './logs.js';
 import { problemAnswer, refusalOf, unauthenticated } from './problem.js';
 import type { Services } from './services.js';
 
 /** Every concern's routes under /api/v1: add yours here. */
-const CONCERNS: readonly ((app: Api, services: Services) => void)[] = [];
+const CONCERNS: readonly ((app: Api, services: Services) => void)[] = [logsRoutes];
 
 /**
  * The control plane: everything but the data path (invocations and HTTP triggers), which is served by bare node:http.

@@ -2,6 +2,7 @@ import type { AuditTrail } from '../core/audit/model.js';
 import type { Clock, Random } from '../core/clock.js';
 import type { Functions } from '../core/functions/service.js';
 import type { Invocations } from '../core/invocations/service.js';
+import type { LogReader } from '../core/logs/model.js';
 import type { Authenticator, Tenancy } from '../core/tenancy/service.js';
 
 /** What `/readyz` tells. `ready`: calls can be taken. */
@@ -20,6 +21,7 @@ export interface Services {
   tenancy: Tenancy;
   audit: AuditTrail;
   invocations: Invocations;
+  logs: LogReader;
   health(): Health | Promise<Health>;
   /** Told of what a caller must not see: the error behind a 500 or 503. */
   onFault(error: unknown, at: { requestId: string; method: string; path: string }): void;
