@@ -33,32 +33,38 @@ async function list(folder: string): Promise<Listing> {
 /** Everyone may read what a slot is given, and nobody but the owner may write it. */
 const slotMode = (mode: number): number => 0o444 | (mode & 0o111 ? 0o111 : 0) | (mode & 0o200);
 
-/** Hard links where the file can be read by the slot's user as it is; copies across file systems and for private modes. */
+/** A hard link does where the slot's user can read the file as it is and nobody else may write it. */
+const canLink = (mode: number): boolean => (mode & 0o022) === 0 && (mode & 0o004) !== 0;
+
+/** What a failed link means; a missing source is a damaged code folder. */
+const linkFailed = (error: unknown): 'there' | 'copy' => {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') throw error;
+  return code === 'EEXIST' ? 'there' : 'copy';
+};
+
 function linkInPlace(from: string, to: string, mode: number): void {
-  try {
-    if ((mode & 0o022) === 0 && (mode & 0o004) !== 0) return linkSync(from, to);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') {
-      unlinkSync(to);
-      return linkInPlace(from, to, mode);
+  if (canLink(mode)) {
+    try {
+      linkSync(from, to);
+      return;
+    } catch (error) {
+      // A layer below brought it; a link must not be written through.
+      if (linkFailed(error) === 'there') unlinkSync(to);
     }
-    if (code === 'ENOENT') throw error;
   }
   copyFileSync(from, to);
   chmodSync(to, slotMode(mode));
 }
 
 async function linkAside(from: string, to: string, mode: number): Promise<void> {
-  try {
-    if ((mode & 0o022) === 0 && (mode & 0o004) !== 0) return await link(from, to);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') {
-      await unlink(to);
-      return linkAside(from, to, mode);
+  if (canLink(mode)) {
+    try {
+      await link(from, to);
+      return;
+    } catch (error) {
+      if (linkFailed(error) === 'there') await unlink(to);
     }
-    if (code === 'ENOENT') throw error;
   }
   await copyFile(from, to);
   await chmod(to, slotMode(mode));

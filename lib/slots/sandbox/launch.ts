@@ -49,7 +49,7 @@ class TierLauncher implements Launcher {
   private readonly sites: SlotSites;
   private readonly copies: ReadableCopies;
   private readonly cgroups: CgroupBase;
-  private readonly running = new Set<LaunchedSlot>();
+  private readonly running = new Set<SandboxedSlot>();
 
   constructor(
     private readonly tier: Tier,
@@ -81,7 +81,7 @@ class TierLauncher implements Launcher {
 
   async close(): Promise<void> {
     for (const slot of this.running) slot.kill();
-    await Promise.all([...this.running].map((slot) => slot.exited));
+    await Promise.all([...this.running].map((slot) => slot.released));
     await this.options.network?.close();
     removeCgroupBase(this.cgroups);
     this.sites.close();
@@ -123,7 +123,7 @@ class TierLauncher implements Launcher {
       },
     });
     this.running.add(slot);
-    void slot.exited.then(() => this.running.delete(slot));
+    void slot.released.then(() => this.running.delete(slot));
     return slot;
   }
 

@@ -15,7 +15,6 @@ interface Parts {
   confinement: Confinement;
   /** Code is shown where it lies (tier C) instead of being put into the slot's own folder. */
   codeInPlace: boolean;
-  /** Bytes that the slot wrote into its own folder may reach, watched where no file system holds it. */
   afterEnd(): Promise<void>;
 }
 
@@ -27,6 +26,8 @@ export class SandboxedSlot implements LaunchedSlot {
   readonly stderr: Readable;
   readonly capsMemory: boolean;
   readonly exited: Promise<SlotExit>;
+  /** Resolves when nothing of the slot is left on the machine. */
+  readonly released: Promise<void>;
   private hasEnded = false;
 
   constructor(private readonly parts: Parts) {
@@ -41,9 +42,9 @@ export class SandboxedSlot implements LaunchedSlot {
       child.once('exit', (code, signal) => {
         this.hasEnded = true;
         resolve({ ...ending(code, signal), oom: confinement.oomKilled() });
-        void confinement.dispose().then(() => parts.afterEnd());
       });
     });
+    this.released = this.exited.then(() => confinement.dispose()).then(() => parts.afterEnd());
   }
 
   async assign(folders: SlotFolders): Promise<SeenFolders> {

@@ -43,6 +43,7 @@ function prelude(input: PlanInput, before: readonly string[] = []): string[] {
     `ulimit -c 0; ulimit -n ${OPEN_FILES}; ulimit -f ${FILE_BYTES / 512}`,
     `ulimit -u ${input.processes} 2>/dev/null || ulimit -p ${input.processes} 2>/dev/null`,
     ...before,
+    'unset PWD OLDPWD',
     'exec "$@"',
   ];
   return ['/bin/sh', '-c', lines.join('\n'), 'fns-slot'];
@@ -137,6 +138,7 @@ export function bwrapPlan(input: PlanInput): TierPlan {
     ],
     ...(root ? [] : ['--unshare-user', '--disable-userns']),
     ...(network.kind === 'none' ? ['--unshare-net'] : []),
+    ...['/etc', '/var', BOOTSTRAPS].flatMap((folder) => ['--perms', '0755', '--dir', folder]),
     ...systemArgs,
     ...['--proc', '/proc', '--dev', '/dev'],
     ...['--size', String(tmpBytes(request.memoryMb)), '--perms', '1777', '--tmpfs', '/tmp', '--symlink', '/tmp', '/var/tmp'],
