@@ -34,3 +34,35 @@ export interface MeterEntry {
 
 /** `max(1, ceil(durationMs))`: SPEC 2, "Contract details". */
 export const billedMsOf = (durationMs: number): number => Math.max(1, Math.ceil(durationMs));
+
+/** Quantities that add up without rounding. `mbMs` is megabytes * milliseconds. */
+export interface Quantities {
+  requests: number;
+  billedMs: number;
+  mbMs: bigint;
+}
+
+/** Usage of one function (and day or version, by the question asked) in a window, adjustments apart. */
+export interface UsageSum extends Quantities {
+  functionId: FunctionId;
+  version?: string;
+  /** `2026-11-20`. */
+  day?: string;
+}
+
+export const DRIFTS = ['missing', 'extra', 'differing'] as const;
+/** `missing`: metered and not billed. `extra`: billed and not metered. `differing`: billed otherwise than metered. */
+export type Drift = (typeof DRIFTS)[number];
+
+/** An append-only correction, signed. It counts in the month in which it is made, never in one that is closed. */
+export interface Adjustment extends Quantities {
+  adjustmentId: string;
+  requestId: RequestId;
+  attempt: number;
+  tenantId: TenantId;
+  functionId: FunctionId;
+  version: string;
+  reason: Drift;
+  /** Epoch ms. */
+  at: number;
+}
