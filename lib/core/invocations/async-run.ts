@@ -75,6 +75,8 @@ export class AsyncRun {
         return this.claimed(decision.head, fn, spec);
       case 'notBefore':
         return this.parts.store.get(entry.tenantId, entry.requestId);
+      case 'freed':
+        return decision.head;
       case 'buried':
         this.parts.endings.announce(decision.head);
         return undefined;

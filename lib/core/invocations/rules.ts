@@ -27,11 +27,13 @@ export type AcceptDecision =
   | { kind: 'running'; head: Head }
   | { kind: 'conflict'; head: Head };
 
-/** @param held the invocation that holds the key now, if any. */
+/** @param held the invocation that holds the key now; without a key, the one that stands under this very request id. */
 export function accept(held: Head | undefined, request: AcceptRequest): AcceptDecision {
-  if (!held || !request.key || (held.keyExpiresAt ?? 0) <= request.now) return { kind: 'accepted', head: fresh(request), reopened: false };
-  // The write was applied and only its acknowledgement was lost: it is mine.
-  if (held.lastNonce === request.nonce) return { kind: 'accepted', head: held, reopened: false };
+  if (!held) return { kind: 'accepted', head: fresh(request), reopened: false };
+  // The write was applied and only its acknowledgement was lost: it is mine. Without a key nobody else makes this request id,
+  // and the nonce may have moved on, since somebody claimed it meanwhile.
+  if (held.lastNonce === request.nonce || !request.key) return { kind: 'accepted', head: held, reopened: false };
+  if ((held.keyExpiresAt ?? 0) <= request.now) return { kind: 'accepted', head: fresh(request), reopened: false };
   if (held.digest !== request.key.digest) return { kind: 'conflict', head: held };
   if (!TERMINAL.has(held.state)) return { kind: 'running', head: held };
   if (closedByPlatform(held)) return { kind: 'accepted', head: reopen(held, request), reopened: true };
@@ -75,7 +77,7 @@ function reopen(held: Head, request: AcceptRequest): Head {
     ...held,
     mode: request.mode,
     state: 'ACCEPTED',
-    readyAt: request.now,
+    readyAt: request.readyAt ?? request.now,
     completedAt: undefined,
     error: undefined,
     lastNonce: request.nonce,
@@ -99,7 +101,9 @@ export type ClaimDecision =
   | { kind: 'leasedUntil'; until: number }
   | { kind: 'notBefore'; at: number }
   | { kind: 'terminal'; head: Head }
-  /** Too old to be tried again: store `head`. */
+  /** Its lease was void: the attempt is lost. Store `head`, which is ready again, and ask again in its turn. */
+  | { kind: 'freed'; head: Head }
+  /** Too old to be tried again, or its owners died too often: store `head`. */
   | { kind: 'buried'; head: Head }
   | { kind: 'missing' };
 
@@ -113,7 +117,7 @@ export function claim(head: Head | undefined, request: ClaimRequest, ownerSeenAt
       return { kind: 'leasedUntil', until: Math.min(head.lease.voidAt, ownerSeenAt + DEFAULTS.ownerSilentMs) };
     }
     const freed = takeover(head, request.now, request.nonce);
-    return TERMINAL.has(freed.state) ? { kind: 'buried', head: freed } : { kind: 'notBefore', at: freed.readyAt };
+    return { kind: TERMINAL.has(freed.state) ? 'buried' : 'freed', head: freed };
   }
   if (head.readyAt > request.now) return { kind: 'notBefore', at: head.readyAt };
   if (request.now - head.chain.startedAt > request.maxAgeSec * 1000) {
@@ -139,7 +143,7 @@ export function complete(head: Head | undefined, ref: ClaimRef, end: AttemptEnd,
   if (!head) return { kind: 'stale' };
   const doneNonce = completionNonce(ref);
   if (head.lastNonce === doneNonce) return { kind: 'already', head };
-  if (head.lease?.nonce !== ref.nonce || head.lease.attempt !== ref.attempt) return { kind: 'stale' };
+  if (!holds(head, ref)) return { kind: 'stale' };
   const attempt: Attempt = {
     ...end.attempt,
     attempt: ref.attempt,
@@ -153,9 +157,12 @@ export function complete(head: Head | undefined, ref: ClaimRef, end: AttemptEnd,
 /** A completion is known again by the claim that it ends. */
 export const completionNonce = (ref: ClaimRef): string => `${ref.nonce}.done`;
 
-/** Billed if the handler ran and the fault is not ours. Code that could not be loaded has a duration of 0: its handler never ran. */
+/**
+ * Billed if the handler ran and the fault is not ours. Code that could not be loaded has a duration of 0: its handler never ran;
+ * a success ran, however short it was.
+ */
 export const isBillable = (attempt: Pick<Attempt, 'fault' | 'outcome' | 'durationMs'>): boolean =>
-  attempt.fault !== 'platform' && attempt.outcome !== 'LOST' && attempt.durationMs > 0;
+  attempt.fault !== 'platform' && attempt.outcome !== 'LOST' && (attempt.outcome === 'SUCCEEDED' || attempt.durationMs > 0);
 
 function usageOf(before: Head, attempt: Attempt, now: number): LedgerEntry | undefined {
   if (attempt.billedMs === 0) return undefined;
@@ -214,17 +221,50 @@ const dead = (head: Head, reason: DeadReason, now: number): Head => ({
   parked: false,
 });
 
-/** Nothing of the attempt had started: the claim is undone, its number used again. */
+const holds = (head: Head, ref: ClaimRef): boolean => head.lease?.nonce === ref.nonce && head.lease.attempt === ref.attempt;
+
+/** A claim that was undone is known again by its nonce, so that a repeat whose first try was applied is no surprise. */
+const undoneNonce = (ref: ClaimRef): string => `${ref.nonce}.back`;
+
+/**
+ * Nothing of the attempt had started: the claim is undone, its number used again. Async only: a sync call is nobody's
+ * to run but its caller's, so a refused one is withdrawn.
+ */
 export function giveBack(head: Head | undefined, ref: ClaimRef, back: { readyAt: number; parked: boolean }): Head | undefined {
-  if (!head || head.lease?.nonce !== ref.nonce || head.lease.attempt !== ref.attempt) return undefined;
+  if (head?.lastNonce === undoneNonce(ref)) return head;
+  if (!head || !holds(head, ref) || head.mode === 'sync') return undefined;
   return {
     ...head,
     ...back,
     state: head.attempts.length > 0 || head.replays > 0 ? 'RETRYING' : 'ACCEPTED',
     attempt: head.attempt - 1,
     lease: undefined,
-    lastNonce: `${ref.nonce}.back`,
+    lastNonce: undoneNonce(ref),
   };
+}
+
+export type WithdrawDecision =
+  /** Remove the record and its key. */
+  | { kind: 'removed' }
+  /** It had been closed by our fault before and had run again under its key: store `head`, closed as it was. */
+  | { kind: 'closed'; head: Head }
+  | { kind: 'stale' };
+
+/** A sync call that found no slot leaves no trace and uses up no key; what an earlier call left stays. */
+export function withdraw(head: Head | undefined, ref: ClaimRef): WithdrawDecision {
+  if (!head || !holds(head, ref) || head.mode !== 'sync') return { kind: 'stale' };
+  const before = head.attempts.at(-1);
+  if (!before) return { kind: 'removed' };
+  const closed: Head = {
+    ...head,
+    state: 'FAILED',
+    completedAt: head.lease?.claimedAt,
+    attempt: head.attempt - 1,
+    lease: undefined,
+    error: before.error,
+    lastNonce: undoneNonce(ref),
+  };
+  return { kind: 'closed', head: closed };
 }
 
 /** The owner of the lease died: the attempt is lost by our fault, unbilled; it goes on elsewhere or ends by its rules. */
@@ -257,14 +297,19 @@ export function takeover(head: Head, now: number, nonce: string): Head {
   return { ...next, state: 'RETRYING', readyAt: now };
 }
 
-/** Ends it without another attempt. */
+/** Ends it without another attempt. What has come to its end stays as it is. */
 export function bury(head: Head, reason: DeadReason, now: number, nonce: string): Head {
+  if (TERMINAL.has(head.state)) return head;
   const error = head.error ?? { type: 'Platform.NotRun', message: `It ended without having run: ${reason}.` };
   return { ...dead(head, reason, now), lastNonce: nonce, error };
 }
 
-/** A dead letter begins a new chain of attempts under its own request id. Nothing for what is not dead. */
+/**
+ * A dead letter begins a new chain of attempts under its own request id. Nothing for what is not dead. One replay puts it back
+ * once: its repeat finds its own write (the head as it is), or, if that chain has died too, nothing to do.
+ */
 export function replay(head: Head | undefined, replayId: string, now: number, nonce: string): Head | undefined {
+  if (head?.replayId === replayId) return TERMINAL.has(head.state) ? undefined : head;
   if (head?.state !== 'DEAD') return undefined;
   return {
     ...head,
