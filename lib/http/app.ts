@@ -2,15 +2,28 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { base32, timePrefix } from '../core/ids.js';
 import { Refusal } from '../core/refusal.js';
 import { type Api, type ApiEnv, newApi } from './api.js';
+import { auditRoutes } from './audit.js';
 import { bodyWithinLimits } from './body.js';
 import { docsRoutes } from './docs.js';
+import { functionsRoutes } from './functions.js';
 import { healthRoutes } from './health.js';
+import { invocationsRoutes } from './invocations.js';
 import { logsRoutes } from './logs.js';
 import { problemAnswer, refusalOf, unauthenticated } from './problem.js';
 import type { Services } from './services.js';
+import { tenancyRoutes } from './tenancy.js';
 
-/** Every concern's routes under /api/v1: add yours here. */
-const CONCERNS: readonly ((app: Api, services: Services) => void)[] = [logsRoutes];
+/**
+ * Every concern's routes under /api/v1: add yours here. The first that matches serves, so functions stand last:
+ * `/functions/metrics` must come before `/functions/{functionId}`.
+ */
+const CONCERNS: readonly ((app: Api, services: Services) => void)[] = [
+  logsRoutes,
+  invocationsRoutes,
+  tenancyRoutes,
+  auditRoutes,
+  functionsRoutes,
+];
 
 /**
  * The control plane: everything but the data path (invocations and HTTP triggers), which is served by bare node:http.
