@@ -1,7 +1,22 @@
+import { auditTables } from '../audit/tables.js';
+import { functionsTables } from '../functions/tables.js';
+import { invocationTables } from '../invocations/tables.js';
+import { meteringTables } from '../metering/tables.js';
+import { tenancyTables } from '../tenancy/tables.js';
+import { queuesTables } from '../triggers/queue-tables.js';
+import { triggersTables } from '../triggers/tables.js';
 import type { Concern } from './concern.js';
 
 /** Every concern that keeps something in the store: one line each. The types of steps and queries come from here. */
-export const CONCERNS = [] as const satisfies readonly Concern[];
+export const CONCERNS = [
+  auditTables,
+  functionsTables,
+  invocationTables,
+  tenancyTables,
+  meteringTables,
+  queuesTables,
+  triggersTables,
+] as const satisfies readonly Concern[];
 
 type Union = (typeof CONCERNS)[number];
 type Intersection<U> = (U extends unknown ? (each: U) => void : never) extends (all: infer I) => void ? I : never;
