@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { meterLine } from '../core/metering/meter-line.js';
 import type { MeterEntry } from '../core/metering/model.js';
@@ -42,7 +42,7 @@ export class AttemptMeter {
     const bytes = Buffer.from(this.lines);
     let written = 0;
     try {
-      this.fd ??= openSync(join(this.folder, meterFileName(this.hour * HOUR_MS)), 'a', 0o600);
+      this.fd ??= this.open();
       while (written < bytes.length) written += writeSync(this.fd, bytes, written);
       this.fault = undefined;
     } catch (error) {
@@ -57,6 +57,13 @@ export class AttemptMeter {
     this.flush();
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
+  }
+
+  /** A process killed in the middle of a write leaves half a line: ours must not be joined to it. An empty line is read as none. */
+  private open(): number {
+    const fd = openSync(join(this.folder, meterFileName(this.hour * HOUR_MS)), 'a', 0o600);
+    if (fstatSync(fd).size > 0) writeSync(fd, '\n');
+    return fd;
   }
 
   private turn(hour: number): void {

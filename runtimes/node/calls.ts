@@ -56,6 +56,8 @@ export class Calls {
     }
     this.starting = false;
     this.waiting = taken === this.waiting.length ? [] : this.waiting.slice(taken);
+    // They were on their way when the process broke.
+    if (this.broken && this.waiting.length > 0) this.recall();
   }
 
   /** Gives back what has not started. */
