@@ -12,6 +12,7 @@ const ENTRIES = {
   'log-thread': 'lib/embedded/logs/log-thread.ts',
   'json-thread': 'lib/http/fast-lane/json-thread.ts',
   'runtime-node': 'runtimes/node/bootstrap.ts',
+  'code-check': 'runtimes/node/code-check.ts',
 };
 
 export async function build(root) {

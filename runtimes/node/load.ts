@@ -124,9 +124,17 @@ function useCompiled(code: string, cache: string): void {
   };
 }
 
+let ownMark: Buffer | undefined;
+const flagsMark = (): Buffer => {
+  ownMark ??= new Script('0').createCachedData();
+  return ownMark;
+};
+
 function compiled(content: string, filename: string, cachePath: string): Handler | undefined {
   try {
     const cachedData = readFileSync(`${cachePath}.v8`);
+    // Bytes 12…15 are a hash of V8's flags, and the heap limit is one of them; it has no part in what was compiled.
+    flagsMark().copy(cachedData, 12, 12, 16);
     const importModuleDynamically = (constants as unknown as { USE_MAIN_CONTEXT_DEFAULT_LOADER: never }).USE_MAIN_CONTEXT_DEFAULT_LOADER;
     const script = new Script(loader.wrap(content), { filename, cachedData, importModuleDynamically });
     return script.cachedDataRejected ? undefined : (script.runInThisContext() as Handler);

@@ -10,8 +10,11 @@ const FOLDER = 'code';
 const PACK = 'code.pack';
 const TEMP = 'new-';
 
-/** What a verified file looked like; another one in its place, or other bytes in it, look different. */
-type Look = { path: string; ino: number; ctimeMs: number; size: number };
+/**
+ * What a verified file looked like; another one in its place, or other bytes in it, look different. Not by ctime: each slot
+ * that is given the code by hard links changes that.
+ */
+type Look = { path: string; ino: number; mtimeMs: number; size: number };
 
 /**
  * Code by the digest of its content: `<root>/<digest>/code/` is what slots see, `<root>/<digest>/code.pack` is the
@@ -165,10 +168,10 @@ async function verify(folder: string, codeSha256: string, known: FileMark[] | un
     const marks: FileMark[] = [];
     const looks: Look[] = [];
     for (const path of paths) {
-      const { ino, ctimeMs, size } = await stat(join(folder, path));
+      const { ino, mtimeMs, size } = await stat(join(folder, path));
       const bytes = await readFile(join(folder, path));
       marks.push({ path, size, sha256: await sha256(bytes) });
-      looks.push({ path, ino, ctimeMs, size });
+      looks.push({ path, ino, mtimeMs, size });
     }
     return digestOf(marks) === codeSha256 ? looks : undefined;
   } catch {
@@ -181,7 +184,7 @@ async function looksTheSame(folder: string, looks: readonly Look[]): Promise<boo
   const same = await Promise.all(
     looks.map(async (look) => {
       const now = await stat(join(folder, look.path)).catch(() => undefined);
-      return now !== undefined && now.ino === look.ino && now.ctimeMs === look.ctimeMs && now.size === look.size;
+      return now !== undefined && now.ino === look.ino && now.mtimeMs === look.mtimeMs && now.size === look.size;
     }),
   );
   return same.every(Boolean);
