@@ -1,8 +1,9 @@
-import type { FunctionId, TenantId } from '../ids.js';
+import type { TenantId } from '../ids.js';
 import type { Invoice } from './invoice.js';
-import type { Adjustment, LedgerEntry, MeterEntry, Quantities, UsageSum } from './model.js';
+import type { Adjustment, LedgerEntry, MeterEntry, UsageSum } from './model.js';
 import type { PricePlan } from './price-plan.js';
 import type { AttemptKey, Finding } from './reconciliation.js';
+import type { RollupFault } from './rollup.js';
 import type { Grouping } from './usage.js';
 
 /** Both ends on whole hours; `toMs` is not part of it. */
@@ -15,17 +16,6 @@ export interface HourWindow {
 export interface KeptInvoice {
   invoice: Invoice;
   ledgerDigest: string;
-}
-
-/** One rollup row that the ledger does not bear out. */
-export interface RollupFault {
-  tenantId: TenantId;
-  functionId: FunctionId;
-  version: string;
-  /** Epoch hours. */
-  hour: number;
-  stored: Quantities;
-  ledger: Quantities;
 }
 
 /**
@@ -56,14 +46,14 @@ export interface MeteringStore {
   /** Ledger entries whose attempts ended in the window, ordered by end; at most `limit`, ties of the last instant included. */
   ledger(window: { fromMs: number; toMs: number }, limit: number): Promise<LedgerEntry[]>;
   entries(keys: readonly AttemptKey[]): Promise<(LedgerEntry | undefined)[]>;
-  /** Makes the bill equal to what was metered, by what is billed at that instant; undefined where it was equal already. */
+  /** Makes the bill equal to what was metered, by what is billed at that instant, with its audit record; undefined where it was equal already. */
   adjust(finding: Finding, at: number): Promise<Adjustment | undefined>;
   adjustments(tenantId: TenantId, window: HourWindow): Promise<Adjustment[]>;
 
   /** Rows of that hour that differ from the sum of their ledger entries. */
   checkRollup(hour: number): Promise<RollupFault[]>;
-  /** Sets the row to what the ledger says, if it still is as it was seen. */
-  mendRollup(fault: RollupFault): Promise<boolean>;
+  /** Sets the row to what the ledger says, with an audit record, if it still is as it was seen. */
+  mendRollup(fault: RollupFault, at: number): Promise<boolean>;
 
   /** Remembers that a meter began to write, and tells of all that did. */
   meterStarted(at: number): Promise<void>;

@@ -1,10 +1,8 @@
-import type { AuditLog } from '../audit/model.js';
 import { timeOf } from '../ids.js';
 import type { InvocationStore } from '../invocations/port.js';
 import type { LedgerEntry, MeterEntry } from './model.js';
 import { hourOf } from './month.js';
 import type { MeteringStore, MeterReader } from './port.js';
-import { gbSecOf } from './quantity.js';
 import {
   compare,
   type DriftTally,
@@ -26,7 +24,6 @@ export interface ReconcilerParts {
   store: MeteringStore;
   meter: MeterReader;
   invocations: Pick<InvocationStore, 'get'>;
-  audit: AuditLog;
 }
 
 /** What one pass carries from slice to slice, and from run to run. */
@@ -165,22 +162,6 @@ export class Reconciler {
     pass.report.findings.push(finding);
     pass.report.adjusted.push(adjustment);
     this.tally(pass, finding).driftMbMs += mbMs < 0n ? -mbMs : mbMs;
-    await this.parts.audit.append({
-      at,
-      tenantId: finding.tenantId,
-      actor: 'platform',
-      action: 'billing.adjust',
-      target: adjustment.adjustmentId,
-      detail: {
-        reason: finding.drift,
-        requestId: finding.requestId,
-        attempt: finding.attempt,
-        functionId: finding.functionId,
-        requests: adjustment.requests,
-        billedMs: adjustment.billedMs,
-        gbSec: gbSecOf(mbMs),
-      },
-    });
   }
 
   private tally(pass: Pass, of: Pick<DriftTally, 'tenantId' | 'functionId'>): DriftTally {

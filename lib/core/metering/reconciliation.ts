@@ -1,7 +1,8 @@
+import type { AuditRecord } from '../audit/model.js';
 import type { FunctionId, RequestId, TenantId } from '../ids.js';
 import type { Attempt, Head } from '../invocations/model.js';
 import type { Adjustment, Drift, LedgerEntry, MeterEntry, Quantities } from './model.js';
-import { mbMsOf } from './quantity.js';
+import { gbSecOf, mbMsOf } from './quantity.js';
 
 /** An attempt, as ledger and meter both name it. */
 export interface AttemptKey {
@@ -109,6 +110,25 @@ export interface Finding extends AttemptKey {
   /** What should be billed; absent where nothing ran. */
   metered?: { memoryMb: number; billedMs: number };
 }
+
+/** Written in one step with the adjustment. */
+export const adjustmentRecord = (finding: Finding, made: Adjustment): AuditRecord => ({
+  at: made.at,
+  tenantId: made.tenantId,
+  actor: 'platform',
+  action: 'billing.adjust',
+  target: made.adjustmentId,
+  detail: {
+    reason: finding.drift,
+    requestId: made.requestId,
+    attempt: made.attempt,
+    functionId: made.functionId,
+    metered: finding.metered ? { memoryMb: finding.metered.memoryMb, billedMs: finding.metered.billedMs } : null,
+    requests: made.requests,
+    billedMs: made.billedMs,
+    gbSec: gbSecOf(made.mbMs),
+  },
+});
 
 /** How much ran and how far the bill was off, of one function in one run. */
 export interface DriftTally {

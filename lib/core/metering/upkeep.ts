@@ -1,11 +1,11 @@
+import type { AuditLog } from '../audit/model.js';
 import type { Clock } from '../clock.js';
 import type { FunctionId, TenantId } from '../ids.js';
 import type { Closing } from './closing.js';
 import { DAY_MS, HOUR_MS, hourOf } from './month.js';
-import type { RollupFault } from './port.js';
-import { gbSecOf } from './quantity.js';
 import { Reconciler, type ReconcilerParts } from './reconciler.js';
 import { type DriftTally, driftOf, type ReconciliationReport } from './reconciliation.js';
+import type { RollupFault } from './rollup.js';
 
 export interface UpkeepSettings {
   everyMs: number;
@@ -29,6 +29,7 @@ export const UPKEEP_DEFAULTS: UpkeepSettings = {
 
 export interface UpkeepParts extends ReconcilerParts {
   clock: Clock;
+  audit: AuditLog;
   closing: Closing;
   /** Told of a run that failed; it is tried again with the next one. */
   onFault(error: unknown): void;
@@ -130,16 +131,7 @@ export class BillingUpkeep {
     const from = anew ? hourOf(window.fromMs) : (this.rollupsUntilHour ?? hourOf(window.fromMs));
     for (let hour = from; hour < end; hour += 1) {
       for (const fault of await this.parts.store.checkRollup(hour)) {
-        if (!(await this.parts.store.mendRollup(fault))) continue;
-        faults.push(fault);
-        await this.parts.audit.append({
-          at: now,
-          tenantId: fault.tenantId,
-          actor: 'platform',
-          action: 'billing.rollup',
-          target: `${new Date(hour * HOUR_MS).toISOString().slice(0, 13)} ${fault.functionId}:${fault.version}`,
-          detail: { stored: shown(fault.stored), ledger: shown(fault.ledger) },
-        });
+        if (await this.parts.store.mendRollup(fault, now)) faults.push(fault);
       }
     }
     if (!anew) this.rollupsUntilHour = Math.max(end, this.rollupsUntilHour ?? end);
@@ -164,5 +156,3 @@ export class BillingUpkeep {
     );
   }
 }
-
-const shown = (q: RollupFault['stored']) => ({ requests: q.requests, billedMs: q.billedMs, gbSec: gbSecOf(q.mbMs) });

@@ -2,9 +2,10 @@ import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import { asFunctionId, asTenantId } from '../../core/ids.js';
 import type { Adjustment, LedgerEntry, UsageSum } from '../../core/metering/model.js';
 import { HOUR_MS, hourOf } from '../../core/metering/month.js';
-import type { HourWindow, KeptInvoice, RollupFault } from '../../core/metering/port.js';
+import type { HourWindow, KeptInvoice } from '../../core/metering/port.js';
 import type { PricePlan } from '../../core/metering/price-plan.js';
 import type { AttemptKey } from '../../core/metering/reconciliation.js';
+import type { RollupFault } from '../../core/metering/rollup.js';
 import type { Grouping } from '../../core/metering/usage.js';
 import { type AdjustmentRow, adjustmentOf, type LedgerRow, ledgerEntryOf, quantitiesOf, SUMS, type SumRow } from './rows.js';
 

@@ -1,12 +1,16 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { Adjustment, LedgerEntry } from '../../core/metering/model.js';
 import { hourOf } from '../../core/metering/month.js';
-import type { KeptInvoice, RollupFault } from '../../core/metering/port.js';
+import type { KeptInvoice } from '../../core/metering/port.js';
 import type { PricePlan } from '../../core/metering/price-plan.js';
 import { mbMsOf } from '../../core/metering/quantity.js';
-import { adjustmentFor, type Billed, type Finding, keyText } from '../../core/metering/reconciliation.js';
+import { adjustmentFor, adjustmentRecord, type Billed, type Finding, keyText } from '../../core/metering/reconciliation.js';
+import { type RollupFault, rollupRecord } from '../../core/metering/rollup.js';
+import { auditTables } from '../audit/tables.js';
 import { insertLedger, OPEN_FROM } from './ledger.js';
 import { type AdjustmentRow, type LedgerRow, quantitiesOf } from './rows.js';
+
+const audit = auditTables.steps['audit.append'];
 
 const INSERT_ADJUSTMENT = `
 INSERT INTO adjustment (adjustment_id, request_id, attempt, tenant_id, function_id, version, requests, billed_ms, mb_ms, reason, at, hour)
@@ -47,7 +51,9 @@ function adjust(db: DatabaseSyncInstance, { finding, at }: { finding: Finding; a
     at,
     hourOf(at),
   );
-  return { ...difference, adjustmentId, requestId, attempt, tenantId, functionId, version, reason: drift, at };
+  const made: Adjustment = { ...difference, adjustmentId, requestId, attempt, tenantId, functionId, version, reason: drift, at };
+  audit(db, adjustmentRecord(finding, made));
+  return made;
 }
 
 const MEND = `
@@ -55,11 +61,14 @@ INSERT INTO usage_hour (tenant_id, hour, function_id, version, requests, billed_
 ON CONFLICT DO UPDATE SET requests = excluded.requests, billed_ms = excluded.billed_ms, mb_ms = excluded.mb_ms
 WHERE requests = ?8 AND billed_ms = ?9 AND mb_ms = ?10`;
 
-function mendRollup(db: DatabaseSyncInstance, { tenantId, hour, functionId, version, ledger, stored }: RollupFault): boolean {
+function mendRollup(db: DatabaseSyncInstance, { fault, at }: { fault: RollupFault; at: number }): boolean {
+  const { tenantId, hour, functionId, version, ledger, stored } = fault;
   const done = db
     .prepare(MEND)
     .run(tenantId, hour, functionId, version, ledger.requests, ledger.billedMs, ledger.mbMs, stored.requests, stored.billedMs, stored.mbMs);
-  return done.changes === 1;
+  if (done.changes === 0) return false;
+  audit(db, rollupRecord(fault, at));
+  return true;
 }
 
 const RAISE = `INSERT INTO metering_state (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)`;

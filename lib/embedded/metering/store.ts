@@ -1,9 +1,10 @@
 import type { TenantId } from '../../core/ids.js';
 import type { Adjustment, LedgerEntry, Quantities, UsageSum } from '../../core/metering/model.js';
 import { HOUR_MS } from '../../core/metering/month.js';
-import type { HourWindow, KeptInvoice, MeteringStore, RollupFault } from '../../core/metering/port.js';
+import type { HourWindow, KeptInvoice, MeteringStore } from '../../core/metering/port.js';
 import type { PricePlan } from '../../core/metering/price-plan.js';
 import type { AttemptKey, Finding } from '../../core/metering/reconciliation.js';
+import type { RollupFault } from '../../core/metering/rollup.js';
 import type { Grouping } from '../../core/metering/usage.js';
 import type { Database } from '../store/database.js';
 
@@ -93,8 +94,8 @@ export class EmbeddedMetering implements MeteringStore {
     return [...rows.values()].filter(({ stored, ledger }) => !same(stored, ledger));
   }
 
-  mendRollup(fault: RollupFault): Promise<boolean> {
-    return this.db.write('metering.mendRollup', fault);
+  mendRollup(fault: RollupFault, at: number): Promise<boolean> {
+    return this.db.write('metering.mendRollup', { fault, at });
   }
 
   meterStarted(at: number): Promise<void> {
