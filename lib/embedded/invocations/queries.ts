@@ -42,7 +42,7 @@ function list(db: Db, { tenantId, functionId, states, fromMs, toMs, before, limi
 const END = 'req_~';
 
 export type DeadLettersInput = Omit<DeadLetterFilter, 'cursor' | 'limit'> & {
-  before?: [deadAt: number, requestId: string];
+  before?: readonly [deadAt: number, requestId: string];
   limit?: number;
 };
 
