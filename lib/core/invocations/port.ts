@@ -93,6 +93,8 @@ export interface InvocationStore {
   unfinishedReplays(): Promise<ReplayJob[]>;
   /** How the invocations that this replay put back stand now. */
   replayTally(replayId: string): Promise<{ replayed: number; healed: number; failed: number }>;
+  /** Stores a head that is at its end already (a message that stayed bad, as a dead letter). False: this id is there, nothing was stored. */
+  deposit(head: Head): Promise<boolean>;
   /** One write for a keyless sync call. */
   record(call: FinishedCall): Promise<void>;
 

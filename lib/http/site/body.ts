@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http';
+import { DEFAULTS } from '../../core/defaults.js';
+import { Refusal } from '../../core/refusal.js';
+
+const EMPTY = Buffer.alloc(0);
+
+const tooLarge = () =>
+  new Refusal(413, 'FNS_413_PAYLOAD_TOO_LARGE', `The body is larger than ${DEFAULTS.siteBodyBytes} bytes.`, {
+    headers: { connection: 'close' },
+  });
+
+const tooSlow = () => new Refusal(408, 'FNS_408_SLOW_BODY', 'The body did not come in time.');
+
+/** The client went away; nobody is there to be told. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+}
+
+/** The whole body, within its limit and in time. Rejects with a Refusal, or with ClientGone. */
+export function readBody(req: IncomingMessage): Buffer | Promise<Buffer> {
+  const length = req.headers['content-length'];
+  if (length === undefined && req.headers['transfer-encoding'] === undefined) return EMPTY;
+  if (length === '0') return EMPTY;
+  if (Number(length ?? 0) > DEFAULTS.siteBodyBytes) throw tooLarge();
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const overall = setTimeout(() => end(tooSlow()), DEFAULTS.siteBodyMs);
+    const idle = setTimeout(() => end(tooSlow()), DEFAULTS.siteBodyIdleMs);
+    const onData = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > DEFAULTS.siteBodyBytes) return end(tooLarge());
+      chunks.push(chunk);
+      idle.refresh();
+    };
+    const onEnd = () => end();
+    const onClose = () => end(new ClientGone());
+    const end = (error?: Error) => {
+      clearTimeout(overall);
+      clearTimeout(idle);
+      req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+      if (!error) return resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size));
+      req.on('error', () => {});
+      reject(error);
+    };
+    req.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+  });
+}
+
+/** So much of an unwanted body is still read, for so long: a client that writes must get to read our answer before the end. */
+const DISCARD_MS = 2_000;
+
+/** After an answer that did not wait for the body. */
+export function discardBody(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return;
+  const timer = setTimeout(() => req.destroy(), DISCARD_MS);
+  timer.unref();
+  req.on('error', () => {}).on('close', () => clearTimeout(timer));
+  req.resume();
+}
