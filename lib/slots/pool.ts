@@ -34,7 +34,9 @@ export class Pool implements SlotOwner {
   /** Processes on their way that are no slot yet. */
   private launching = 0;
   private serviceMs: number | undefined;
+  /** Of late, and never less than the platform's own figure: on a busy machine a quick start of late promises nothing. */
   private coldStartMs: number;
+  private readonly leastColdStartMs: number;
   /** Calls of late, halved every minute. */
   heat = 0;
   minSlots: number;
@@ -50,7 +52,8 @@ export class Pool implements SlotOwner {
   ) {
     this.minSlots = spec.minSlots;
     this.perSlot = Math.max(1, spec.concurrency.perSlot);
-    this.coldStartMs = spec.runtime.startsWith('python') ? DEFAULTS.coldStartMs.python : DEFAULTS.coldStartMs.node;
+    this.leastColdStartMs = spec.runtime.startsWith('python') ? DEFAULTS.coldStartMs.python : DEFAULTS.coldStartMs.node;
+    this.coldStartMs = this.leastColdStartMs;
   }
 
   get isQuiet(): boolean {
@@ -141,13 +144,11 @@ export class Pool implements SlotOwner {
     if (this.slots.size <= this.minSlots) return [];
     const { heat, coldStartMs } = this;
     const { memoryMb } = this.spec;
-    return this.idle
-      .slice(0, this.slots.size - this.minSlots)
-      .map((slot) => ({
-        slot,
-        idleMs: now - slot.idleSince,
-        value: slotValue({ heat, coldStartMs, memoryMb, idleMs: now - slot.idleSince }),
-      }));
+    return this.idle.slice(0, this.slots.size - this.minSlots).map((slot) => ({
+      slot,
+      idleMs: now - slot.idleSince,
+      value: slotValue({ heat, coldStartMs, memoryMb, idleMs: now - slot.idleSince }),
+    }));
   }
 
   evict(slot: Slot): void {
@@ -166,7 +167,7 @@ export class Pool implements SlotOwner {
   ready(slot: Slot): void {
     this.failedStarts = 0;
     this.retryAt = 0;
-    this.coldStartMs += AVERAGE_WEIGHT * (slot.startMs - this.coldStartMs);
+    this.coldStartMs = Math.max(this.leastColdStartMs, this.coldStartMs + AVERAGE_WEIGHT * (slot.startMs - this.coldStartMs));
   }
 
   freed(slot: Slot): void {

@@ -11,13 +11,19 @@ import { Output } from './output.js';
 import { installAwslambda } from './streaming.js';
 
 let calls: Calls | undefined;
+let isRecalled = false;
 const channel: Channel = new Channel(
   (type, bytes, from, to) => {
     if (type === Frame.CALL) calls?.add(decodeCall(bytes, from, to));
-    else if (type === Frame.RECALL) calls?.recall();
+    else if (type === Frame.RECALL) isRecalled = true;
     else if (type === Frame.ASSIGN) void assign(JSON.parse(bytes.toString('utf8', from, to)) as Assignment);
   },
-  () => calls?.startNext(),
+  () => {
+    calls?.startNext();
+    // After the start: a call that is first in line when the recall comes is no longer given back.
+    if (isRecalled) calls?.recall();
+    isRecalled = false;
+  },
   () => leave(0),
 );
 const output = new Output(channel);
