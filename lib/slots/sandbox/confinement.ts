@@ -74,15 +74,15 @@ export class Confinement {
   freeze(): void {
     if (this.frozen || this.ended) return;
     this.frozen = true;
-    if (this.freezerFd !== undefined) this.writeFreezer(true);
-    else signalAll(processTree(this.pid, this.uid), 'SIGSTOP');
+    if (this.base.unified) this.writeFreezer(true);
+    else this.signalEach('SIGSTOP');
   }
 
   thaw(): void {
     if (!this.frozen || this.ended) return;
     this.frozen = false;
-    if (this.freezerFd !== undefined) this.writeFreezer(false);
-    else signalAll(processTree(this.pid, this.uid), 'SIGCONT');
+    if (this.base.unified) this.writeFreezer(false);
+    else this.signalEach('SIGCONT');
   }
 
   /** Ends every process, frozen or not. */
@@ -118,6 +118,17 @@ export class Confinement {
     this.ended = true;
     if (this.freezerFd !== undefined) closeSync(this.freezerFd);
     for (const folder of this.folders) await removeGroup(folder);
+  }
+
+  /**
+   * Stops or continues by signals: a task in a frozen group of version 1 does not even die, so that slots of a platform that was
+   * killed would stay for ever. A process that was forked meanwhile is met by the second round.
+   */
+  private signalEach(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    const first = this.members();
+    signalAll(first, signal);
+    const late = this.members().filter((pid) => !first.includes(pid));
+    signalAll(late, signal);
   }
 
   private remaining(): number[] {

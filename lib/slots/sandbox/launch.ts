@@ -7,11 +7,13 @@ import { PlatformFault } from '../../core/refusal.js';
 import { type LaunchedSlot, type Launcher, type LaunchRequest, RUNTIME_OVERHEAD_MB } from '../launcher.js';
 import { type CgroupBase, cgroupBase, removeCgroupBase } from './cgroup-base.js';
 import { Confinement, PROCESSES_PER_SLOT } from './confinement.js';
+import type { SlotNamespace } from './network.js';
 import { ReadableCopies } from './readable-copies.js';
 import { SandboxedSlot } from './sandboxed-slot.js';
 import { explainFolder, type SlotSite, SlotSites } from './slot-site.js';
 import { bwrapPlan, type PlanInput, plainPlan, type Tier, type TierPlan, userPlan } from './tiers.js';
 import { isRoot } from './tools.js';
+import { withoutNetwork } from './without-network.js';
 
 export interface SandboxOptions {
   /** The platform's data folder; made 0700. */
@@ -24,7 +26,7 @@ export interface SandboxOptions {
 
 /** Gives each slot a network of its own. */
 export interface SlotNetwork {
-  take(): Promise<{ path: string; resolvConf: string; giveBack(): void }>;
+  take(): Promise<SlotNamespace>;
   close(): Promise<void>;
 }
 
@@ -67,11 +69,13 @@ class TierLauncher implements Launcher {
   async launch(request: LaunchRequest): Promise<LaunchedSlot> {
     const site = await this.sites.take();
     const memoryMb = request.memoryMb + RUNTIME_OVERHEAD_MB[request.kind];
+    let network: SlotNamespace | undefined;
     try {
       const confinement = await Confinement.make(this.cgroups, site.name, memoryMb, site.uid);
-      const network = request.network === 'internet' ? await this.options.network?.take() : undefined;
+      network = request.network === 'internet' ? await this.options.network?.take() : undefined;
       return await this.start(request, site, confinement, network);
     } catch (error) {
+      network?.giveBack();
       await this.sites.giveBack(site);
       throw error instanceof PlatformFault
         ? error
@@ -91,7 +95,7 @@ class TierLauncher implements Launcher {
     request: LaunchRequest,
     site: SlotSite,
     confinement: Confinement,
-    network: Awaited<ReturnType<SlotNetwork['take']>> | undefined,
+    network: SlotNamespace | undefined,
   ): Promise<LaunchedSlot> {
     const plan = this.plan({
       request,
@@ -101,7 +105,8 @@ class TierLauncher implements Launcher {
       joins: confinement.joins,
       network: request.network === 'none' ? { kind: 'none' } : network ? { kind: 'namespace', ...network } : { kind: 'host' },
     });
-    const [program = '', ...args] = plan.argv;
+    const cut = request.network === 'none' && this.tier !== 'A' && !this.options.mounts ? await withoutNetwork() : [];
+    const [program = '', ...args] = [...cut, ...plan.argv];
     const child = spawn(program, args, {
       env: { ...request.env },
       cwd: '/',

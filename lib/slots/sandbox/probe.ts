@@ -25,6 +25,11 @@ export interface SandboxFound {
   runtimes: RuntimeFound[];
   /** Tier B: mounts are allowed, so that /tmp and /dev/shm are private. */
   mounts: boolean;
+  /**
+   * What a function with `network: internet` reaches: `public`, addresses of the public internet only; `open`, whatever this
+   * machine reaches, the metadata address and services on its loopback included.
+   */
+  internet: 'public' | 'open';
   /** Functions of several tenants may run here. */
   allowsSecondTenant: boolean;
 }
@@ -128,6 +133,8 @@ function bestOfEach(found: readonly RuntimeFound[]): RuntimeFound[] {
   return [...best.values()];
 }
 
+const byName = (a: RuntimeFound, b: RuntimeFound): number => a.runtime.localeCompare(b.runtime, 'en', { numeric: true });
+
 /** Finds the strongest tier that really runs Node here, and which interpreters run in it. Takes a few hundred milliseconds. */
 export async function probeSandbox(options: ProbeOptions = {}): Promise<SandboxFound> {
   const all = candidates();
@@ -145,8 +152,9 @@ export async function probeSandbox(options: ProbeOptions = {}): Promise<SandboxF
     return {
       tier,
       why,
-      runtimes: bestOfEach(found.filter((entry): entry is RuntimeFound => entry !== undefined)),
+      runtimes: bestOfEach(found.filter((entry): entry is RuntimeFound => entry !== undefined)).sort(byName),
       mounts: trial.mounts,
+      internet: 'open',
       allowsSecondTenant: tier !== 'C',
     };
   }

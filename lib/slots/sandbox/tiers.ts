@@ -189,7 +189,9 @@ export function userPlan(input: PlanInput, mounts: boolean): TierPlan {
   ];
   const wrapper = mounts ? [...networkPrefix(network), ...unshare] : networkPrefix(network);
   const loopback = mounts && network.kind === 'none' ? [`${systemTool('ip') ?? 'true'} link set lo up 2>/dev/null || true`] : [];
-  const before = mounts ? [...[site.tmp, ...own].map(mount), ...loopback] : [];
+  // Readers of the resolver's list see the one that is reachable from the slot's own network.
+  const dns = network.kind === 'namespace' ? [`${systemTool('mount')} --bind ${quoted(network.resolvConf)} /etc/resolv.conf || true`] : [];
+  const before = mounts ? [...[site.tmp, ...own].map(mount), ...loopback, ...dns] : [];
   return {
     argv: [...wrapper, ...prelude(input, [...before, `cd ${quoted(join(site.folder, 'task'))}`]), ...dropTo(uid), ...input.argv],
     seen: hostFolders(site),
