@@ -6,7 +6,7 @@ import { ownerOf } from './records.js';
 const FLUSH_AFTER_MS = 15;
 const FLUSH_CHARS = 256 * 1024;
 /** Handed to the thread and not yet kept: more is dropped and counted, so that memory stays bounded. */
-export const IN_FLIGHT_CHARS = 32 * 1024 * 1024;
+export const IN_FLIGHT_CHARS = 16 * 1024 * 1024;
 /** What a line takes beside its message. */
 const LINE_CHARS = 100;
 /** Functions whose dropped lines are counted one by one. */
