@@ -24,6 +24,7 @@ type Look = { path: string; ino: number; mtimeMs: number; size: number };
 export class FolderCodeStore implements CodeStore {
   private readonly verified = new Map<string, Look[]>();
   private readonly underWay = new Map<string, Promise<string>>();
+  private readonly keeping = new Map<string, Promise<void>>();
 
   /** @param root readable by the users of slots (0755): they see `code` folders and nothing else of the platform */
   constructor(private readonly root: string) {}
@@ -34,12 +35,27 @@ export class FolderCodeStore implements CodeStore {
     const ordered = sorted(marks);
     const codeSha256 = digestOf(ordered);
     const sizeBytes = ordered.reduce((sum, { size }) => sum + size, 0);
-    if (await this.has(codeSha256)) await this.folder(codeSha256);
-    else await this.make(codeSha256, ordered, files);
+    await this.keep(codeSha256, ordered, files);
     // Young again: a sweep that runs meanwhile must not take what is about to be pointed to.
     const now = new Date();
     await utimes(this.entry(codeSha256), now, now);
     return { codeSha256, sizeBytes };
+  }
+
+  /** One at a time for each digest: two deploys of the same code must not take each other's entry away. */
+  private keep(codeSha256: string, marks: FileMark[], files: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    const before = this.keeping.get(codeSha256) ?? Promise.resolve();
+    const mine = before.then(async () => {
+      const whole = (await this.has(codeSha256)) && (await this.folder(codeSha256).catch(() => undefined));
+      if (!whole) await this.make(codeSha256, marks, files);
+    });
+    const settled = mine
+      .catch(() => undefined)
+      .then(() => {
+        if (this.keeping.get(codeSha256) === settled) this.keeping.delete(codeSha256);
+      });
+    this.keeping.set(codeSha256, settled);
+    return mine;
   }
 
   async has(codeSha256: string): Promise<boolean> {
@@ -99,8 +115,6 @@ export class FolderCodeStore implements CodeStore {
       await syncFolder(this.root);
     } catch (cause) {
       await rm(fresh, { recursive: true, force: true });
-      // Two deploys of the same code at once: the other one's entry is as good.
-      if (['ENOTEMPTY', 'EEXIST'].includes((cause as NodeJS.ErrnoException).code ?? '') && (await this.has(codeSha256))) return;
       throw new PlatformFault(`code cannot be stored (${(cause as NodeJS.ErrnoException).code ?? 'unknown'})`, { cause });
     }
   }
