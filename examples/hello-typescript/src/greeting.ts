@@ -1,0 +1,1 @@
+export const greeting = (word: string, name: string): string => `${word}, ${name}!`;
