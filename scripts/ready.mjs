@@ -22,7 +22,10 @@ function lockDigest() {
     .digest('hex');
 }
 
-/** Runs `npm ci` unless node_modules was made from this very lock file. */
+/**
+ * Installs unless node_modules was made from this very lock file. Not `npm ci`: it refuses a lock file that lacks packages of
+ * other platforms, which is what npm writes where the registry in reach has none of them.
+ */
 function install() {
   const marker = join(root, 'node_modules', '.fns-lock');
   const digest = lockDigest();
@@ -32,13 +35,13 @@ function install() {
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^npm_(config_(?!registry|cache|userconfig|cafile)|lifecycle|package)/i.test(name)),
   );
-  const done = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  const done = spawnSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     env,
     stdio: ['ignore', 2, 2],
     shell: process.platform === 'win32',
   });
-  if (done.status !== 0) stop('`npm ci` failed; its output above says why. Check the network and the registry, then start again.');
+  if (done.status !== 0) stop('`npm install` failed; its output above says why. Check the network and the registry, then start again.');
   writeFileSync(marker, digest);
 }
 

@@ -22,14 +22,14 @@ async function main(): Promise<void> {
 
 /** What a newcomer needs next, ready to be pasted. */
 function greet(platform: Platform, settings: Settings): void {
-  const { url, keyFile, firstStart } = platform;
+  const { url, keyFile, madeKey } = platform;
   console.log(
     [
       `FNS is ready on ${url}  (API reference: ${url}/docs)`,
       `  data     ${settings.dataDir}`,
       `  sandbox  ${platform.sandbox}`,
       `  key      ${keyFile}`,
-      ...(firstStart?.adminKey ? [`           ${firstStart.adminKey}  (shown this once)`] : []),
+      ...(madeKey ? [`           ${madeKey}  (shown this once)`] : []),
       '',
       'Try it:',
       `  npx fns invoke hello '{"name":"World"}'`,

@@ -9,6 +9,8 @@ import { type InvokeParts, invoke, invokeTarget } from './invoke.js';
 export interface ServerParts {
   clock: Clock;
   random: Random;
+  /** False until recovery is done. */
+  isOpen(): boolean;
   invoke: InvokeParts;
   /** Serves a tenant's site; false where this request is for no site (neither host nor path form). */
   site(req: IncomingMessage, res: ServerResponse): boolean;
@@ -37,20 +39,20 @@ export function fnsServer(parts: ServerParts): Server {
     },
     (req, res) => {
       const target = invokeTarget(req);
-      if (target) {
+      if (!parts.isOpen() && !isProbe(req)) refuse(parts, starting(), req, res);
+      else if (target) {
         invoke(parts.invoke, target, req, res).catch((error) => refuse(parts, error, req, res));
-        return;
-      }
-      try {
-        if (!parts.site(req, res)) parts.controlPlane(req, res);
-      } catch (error) {
-        refuse(parts, error, req, res);
-      }
+      } else if (!parts.site(req, res)) parts.controlPlane(req, res);
     },
   );
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseBytes(parts, error, socket as Socket));
   return server;
 }
+
+const isProbe = (req: IncomingMessage): boolean => req.url === '/readyz' || req.url === '/healthz';
+
+const starting = (): Refusal =>
+  new Refusal(503, 'FNS_503_STARTING', 'The platform is recovering what an earlier process left; nothing has run.', { retryAfterSec: 1 });
 
 const newRequestId = ({ clock, random }: ServerParts): string => `req_${timePrefix(clock.now())}${base32(random.bytes(10), 16)}`;
 
