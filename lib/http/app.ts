@@ -10,8 +10,10 @@ import { healthRoutes } from './health.js';
 import { invocationsRoutes } from './invocations.js';
 import { logsRoutes } from './logs.js';
 import { problemAnswer, refusalOf, unauthenticated } from './problem.js';
+import { queuesRoutes } from './queues.js';
 import type { Services } from './services.js';
 import { tenancyRoutes } from './tenancy.js';
+import { triggersRoutes } from './triggers.js';
 
 /**
  * Every concern's routes under /api/v1: add yours here. The first that matches serves, so functions stand last:
@@ -20,6 +22,8 @@ import { tenancyRoutes } from './tenancy.js';
 const CONCERNS: readonly ((app: Api, services: Services) => void)[] = [
   logsRoutes,
   invocationsRoutes,
+  triggersRoutes,
+  queuesRoutes,
   tenancyRoutes,
   auditRoutes,
   functionsRoutes,

@@ -1,9 +1,13 @@
 import type { AuditTrail } from '../core/audit/model.js';
 import type { Clock, Random } from '../core/clock.js';
 import type { Functions } from '../core/functions/service.js';
+import type { TenantId } from '../core/ids.js';
 import type { Invocations } from '../core/invocations/service.js';
 import type { LogReader } from '../core/logs/model.js';
 import type { Authenticator, Tenancy } from '../core/tenancy/service.js';
+import type { Queues } from '../core/triggers/queues.js';
+import type { TriggersService } from '../core/triggers/service.js';
+import type { SiteRoots } from './present/trigger.js';
 
 /** What `/readyz` tells. `ready`: calls can be taken. */
 export interface Health {
@@ -22,6 +26,9 @@ export interface Services {
   audit: AuditTrail;
   invocations: Invocations;
   logs: LogReader;
+  triggers: TriggersService;
+  queues: Pick<Queues, 'put' | 'list' | 'get'>;
+  siteRoots(tenantId: TenantId): SiteRoots;
   health(): Health | Promise<Health>;
   /** Told of what a caller must not see: the error behind a 500 or 503. */
   onFault(error: unknown, at: { requestId: string; method: string; path: string }): void;

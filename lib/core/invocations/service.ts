@@ -22,7 +22,7 @@ export interface InvokeCall {
   waitMs?: number;
   source?: Source;
   triggerId?: string;
-  onChunk?: (chunk: StreamChunk) => void;
+  onChunk?: (chunk: StreamChunk) => void | Promise<void>;
 }
 
 export type SyncAnswer =

@@ -29,7 +29,7 @@ export interface SlotCall {
   /** Give up waiting for a slot after this long; nothing has started then. */
   slotWaitMs: number;
   /** Set by a streaming HTTP trigger: called in order, before the end. The answer's result is then `null`. */
-  onChunk?: (chunk: StreamChunk) => void;
+  onChunk?: (chunk: StreamChunk) => void | Promise<void>;
 }
 
 /** `head` is the JSON of `{statusCode, headers, cookies}` where the handler gave one. */
@@ -72,7 +72,8 @@ export interface Invoker {
   keepWarm(spec: SlotSpec): void;
   /** Running calls of the function finish, then its slots end; `except` names the spec key that stays. */
   retire(functionId: FunctionId, except?: string): void;
-  counts(functionId?: FunctionId): SlotCounts;
+  /** Of one function, of one tenant, or of all. */
+  counts(functionId?: FunctionId, tenantId?: TenantId): SlotCounts;
   /** No new call is taken; resolves when the running ones have ended or `withinMs` has passed. */
   drain(withinMs: number): Promise<void>;
 }

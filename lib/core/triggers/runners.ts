@@ -13,8 +13,12 @@ import { Sites } from './sites.js';
 
 /** Takes messages out of a queue of another service, into a durable one of ours. */
 export interface ForeignQueues {
-  /** Begins to receive; an earlier receiver of the trigger ends. */
-  set(trigger: QueueTrigger, into: (messages: NewMessage[]) => Promise<boolean>): void;
+  /**
+   * Begins to receive; an earlier receiver of the trigger ends.
+   * @param into with no messages: is there room? True: they are durable here, the source may forget them
+   * @param failed the source cannot be read; its error's name
+   */
+  set(trigger: QueueTrigger, into: (messages: NewMessage[]) => Promise<boolean>, failed: (code: string) => void): void;
   remove(triggerId: TriggerId): void;
   stop(): Promise<void>;
 }
@@ -141,7 +145,8 @@ export class Runners {
   private receive(trigger: QueueTrigger): void {
     if (trigger.queueUrl === undefined || !trigger.enabled) return;
     const queue = queueOf(trigger, this.parts.digest);
-    this.parts.foreign.set(trigger, (messages) => this.take(trigger, queue, messages));
+    const failed = (code: string) => this.note(trigger.triggerId, { at: this.parts.clock.now(), state: 'REFUSED', code });
+    this.parts.foreign.set(trigger, (messages) => this.take(trigger, queue, messages), failed);
   }
 
   /** True: durable here, so that the source may forget them. False: enough wait already. */

@@ -3,6 +3,7 @@ import { LATEST } from '../functions/model.js';
 import type { FunctionId, TenantId, TriggerId } from '../ids.js';
 import { invalid, invalidField } from '../refusal.js';
 import type { Cors, CronTrigger, HttpTrigger, QueueTrigger, Trigger } from './model.js';
+import { queueAddress } from './queue-origin.js';
 import { checkQueueName } from './queues.js';
 import { claimsOf } from './routes.js';
 import { parseSchedule } from './schedule.js';
@@ -100,6 +101,7 @@ function checkQueue(trigger: QueueTrigger): void {
     throw invalid(['queue', 'queueUrl'].map((field) => ({ field, message, allowed: "'queue' (FNS's own) or 'queueUrl' (SQS)" })));
   }
   if (trigger.queue !== undefined) checkQueueName('queue', trigger.queue);
+  if (trigger.queueUrl !== undefined) queueAddress(trigger.queueUrl);
 }
 
 /** What belongs to which type: what else is set is refused by name. */
