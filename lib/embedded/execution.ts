@@ -11,8 +11,8 @@ import { Leftovers } from '../slots/leftovers.js';
 import { AttemptMeter } from '../slots/meter.js';
 import { SlotCodePreparer } from '../slots/prepare/preparer.js';
 import type { RuntimeCommand } from '../slots/prepared.js';
-import { launcher } from '../slots/sandbox/launch.js';
-import { probeSandbox, type SandboxFound } from '../slots/sandbox/probe.js';
+import type { SandboxFound } from '../slots/sandbox/probe.js';
+import { openSandbox } from '../slots/sandbox/sandbox.js';
 import { distFile, packageRoot } from './paths.js';
 
 export interface ExecutionOptions {
@@ -21,6 +21,8 @@ export interface ExecutionOptions {
   tier: 'A' | 'B' | 'C' | undefined;
   clock: Clock;
   onFault(error: unknown): void;
+  /** Resolves once the data folder is locked by this platform: what an earlier one left is ended then, not before. */
+  locked: Promise<unknown>;
 }
 
 /** What this machine runs functions with: found once at the start, by trying. */
@@ -29,17 +31,16 @@ export class Execution {
   readonly preparer: SlotCodePreparer;
   private readonly runtimes: ReadonlySet<Runtime>;
   private readonly leftovers: Leftovers;
-  private readonly launcher: Launcher;
 
   private constructor(
     readonly sandbox: SandboxFound,
+    private readonly launcher: Launcher,
     private readonly options: ExecutionOptions,
   ) {
     const works = sandbox.runtimes.filter((each) => each.works);
     this.runtimes = new Set(works.map((each) => each.runtime));
     this.meter = new AttemptMeter(meterFolder(options.dataDir));
     this.leftovers = leftoversOf(options.dataDir);
-    this.launcher = launcher(sandbox.tier, { dataDir: options.dataDir, mounts: sandbox.mounts });
     this.preparer = new SlotCodePreparer({
       interpreters: works,
       nodeChecker: distFile('code-check.js'),
@@ -49,7 +50,8 @@ export class Execution {
 
   static async open(options: ExecutionOptions): Promise<Execution> {
     const tiers = { A: ['A', 'B', 'C'], B: ['B', 'C'], C: ['C'] } as const;
-    return new Execution(await probeSandbox({ tiers: tiers[options.tier ?? 'A'] }), options);
+    const { found, launcher } = await openSandbox({ dataDir: options.dataDir, tiers: tiers[options.tier ?? 'A'], locked: options.locked });
+    return new Execution(found, launcher, options);
   }
 
   runtimesHere(): ReadonlySet<Runtime> {
@@ -80,8 +82,8 @@ export class Execution {
     });
   }
 
-  async close(): Promise<void> {
-    await this.launcher.close?.();
+  /** After the invoker has drained, which ends its launcher. */
+  close(): void {
     this.meter.close();
   }
 
@@ -90,7 +92,11 @@ export class Execution {
     const found = this.sandbox.runtimes.find((each) => each.runtime === runtime && each.works);
     if (!found) return undefined;
     if (runtime.startsWith('python')) {
-      return { kind: 'python', argv: [found.path, '-X', 'utf8', join(packageRoot(), 'runtimes', 'python', 'bootstrap.py')], spares: 1 };
+      return {
+        kind: 'python',
+        argv: [found.path, '-I', '-X', 'utf8', join(packageRoot(), 'runtimes', 'python', 'bootstrap.py')],
+        spares: 1,
+      };
     }
     const flags = [`--max-old-space-size=${memoryMb}`, '--max-semi-space-size=2', '--no-warnings'];
     return { kind: 'node', argv: [found.path, ...flags, distFile('runtime-node.js')], spares: 1 };

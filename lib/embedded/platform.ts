@@ -20,8 +20,8 @@ import { makeHello } from './hello.js';
 import { distFile } from './paths.js';
 import type { Settings } from './settings.js';
 import { Database } from './store/database.js';
-import { SqsQueues } from './triggers/sqs-queues.js';
 import { type AdminKey, bootstrapTenancy } from './tenancy/bootstrap.js';
+import { SqsQueues } from './triggers/sqs-queues.js';
 
 /** Says what went wrong inside the platform, on stderr as one line of JSON: for the platform team, never for tenants. */
 function tellFault(error: unknown, at: Record<string, string> = {}): void {
@@ -53,13 +53,12 @@ export class Platform {
 
   static async start(settings: Settings): Promise<Platform> {
     const { dataDir } = settings;
-    const [database, execution] = await Promise.all([
-      Database.open(dataDir, { diskFloorBytes: settings.diskFloorBytes }).then((opened) => {
-        sweepLeftovers(dataDir);
-        return opened;
-      }),
-      Execution.open({ dataDir, tier: settings.sandboxTier, clock, onFault: tellFault }),
-    ]);
+    const opening = Database.open(dataDir, { diskFloorBytes: settings.diskFloorBytes }).then((opened) => {
+      sweepLeftovers(dataDir);
+      return opened;
+    });
+    const executing = Execution.open({ dataDir, tier: settings.sandboxTier, clock, onFault: tellFault, locked: opening });
+    const [database, execution] = await Promise.all([opening, executing]);
     const stores = adapters(database, clock);
     const json = new JsonThread(distFile('json-thread.js'));
     const invoker = execution.invoker({
@@ -215,7 +214,7 @@ export class Platform {
     this.server?.closeAllConnections();
     await closed;
     await stores.logs.close();
-    await this.execution.close();
+    this.execution.close();
     await this.database.close();
   }
 }

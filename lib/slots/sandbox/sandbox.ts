@@ -11,11 +11,19 @@ export interface Sandbox {
   launcher: Launcher;
 }
 
+export interface OpenOptions extends ProbeOptions, Pick<SandboxOptions, 'dataDir'> {
+  /**
+   * Resolves once the data folder is ours. Probing goes on meanwhile; opening ends the slots of an earlier platform on this
+   * folder, and must never do that to one that runs.
+   */
+  locked?: Promise<unknown>;
+}
+
 /** Probes this machine and opens the strongest tier that works: what the composition root needs. */
-export async function openSandbox(options: Pick<SandboxOptions, 'dataDir'> & ProbeOptions): Promise<Sandbox> {
-  const { dataDir } = options;
+export async function openSandbox(options: OpenOptions): Promise<Sandbox> {
+  const { dataDir, locked } = options;
+  const [found] = await Promise.all([probeSandbox(options), locked]);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const found = await probeSandbox(options);
   const network = await routed(found, dataDir);
   return {
     found: { ...found, internet: network ? 'public' : 'open' },
