@@ -286,6 +286,9 @@ describe('the catalog of the data path', () => {
     expect((second as { key: string }).key).not.toBe((first as { key: string }).key);
     expect(await spec('1')).toMatchObject({ version: '1', env: {}, minSlots: 0 });
     for (const odd of ['2', '0', 'x', '']) expect(await spec(odd)).toMatchObject({ status: 404, code: 'FNS_404_VERSION' });
+    await plane.call('PATCH', `/functions/${functionId}`, { scaling: { min: 2 } });
+    expect(await spec()).toMatchObject({ key: (second as { key: string }).key, minSlots: 2 });
+    expect(changes.at(-1)).toMatchObject({ functionId, slots: true });
     expect((await plane.catalog.keptWarm()).map((each) => each.functionId)).toContain(functionId);
     await plane.call('DELETE', `/functions/${functionId}`);
     expect(await spec()).toBeUndefined();

@@ -15,7 +15,7 @@ export interface Resolved {
   codeSha256: string | null;
 }
 
-/** `fn` is absent where the function was removed. `slots`: what its slots were started from has changed. */
+/** `fn` is absent where the function was removed. `slots`: what its slots are started from, or how many are kept warm, has changed. */
 export interface CatalogChange {
   tenantId: TenantId;
   functionId: FunctionId;
@@ -101,7 +101,7 @@ export class Catalog implements Deployments {
     if (before && before.revision >= fn.revision) return;
     this.changes += 1;
     this.keep(fn);
-    this.tell({ tenantId: fn.tenantId, functionId: fn.functionId, fn, slots: before?.slotRevision !== fn.slotRevision });
+    this.tell({ tenantId: fn.tenantId, functionId: fn.functionId, fn, slots: slotsOf(before) !== slotsOf(fn) });
   }
 
   removed(tenantId: TenantId, functionId: FunctionId): void {
@@ -150,6 +150,9 @@ export class Catalog implements Deployments {
     return fn;
   }
 }
+
+/** Which slots there should be. */
+const slotsOf = (fn: FunctionRecord | undefined): string | undefined => fn && `${fn.slotRevision} ${fn.state} ${fn.scaling.min}`;
 
 const frozen = (record: VersionRecord): Resolved => ({ config: record, version: String(record.version), codeSha256: record.codeSha256 });
 

@@ -40,10 +40,10 @@ const TRIES = 8;
 /** Bookkeeping that every change moves: says nothing in an audit record. */
 const NOT_AUDITED = ['revision', 'slotRevision', 'updatedAt', 'createdAt', 'tenantId', 'functionId'];
 
-/** What slots are started from, and how many: when one of these changes, running slots are replaced. */
-const SLOT_FIELDS = [
-  ...(['runtime', 'handler', 'memoryMb', 'timeoutSec', 'env', 'layers', 'processModel', 'network', 'concurrency'] as const),
-  ...(['codeSha256', 'scaling', 'state'] as const),
+/** What a slot is started from: when something of it changes, running slots are replaced. */
+const startedFrom = (fn: FunctionRecord): unknown[] => [
+  ...[fn.runtime, fn.handler, fn.memoryMb, fn.timeoutSec, fn.env, fn.layers, fn.processModel, fn.network, fn.concurrency],
+  ...[fn.codeSha256, fn.scaling.max],
 ];
 
 export class FunctionCases implements Functions {
@@ -202,9 +202,9 @@ export class FunctionCases implements Functions {
       const before = await this.get(who.tenantId, functionId);
       assertPrecondition(match, before);
       const made = await make(before);
-      if (same(before, made, Object.keys(made))) return this.told(before);
+      if (same(before, made)) return this.told(before);
       const revision = before.revision + 1;
-      const slotRevision = same(before, made, SLOT_FIELDS) ? before.slotRevision : revision;
+      const slotRevision = same(startedFrom(before), startedFrom(made)) ? before.slotRevision : revision;
       const after: FunctionRecord = { ...made, revision, slotRevision, updatedAt: this.parts.clock.now() };
       const stored = await this.parts.store.update(after);
       if (stored.kind === 'missing') throw notFound('function', functionId);
@@ -230,8 +230,7 @@ export class FunctionCases implements Functions {
   }
 }
 
-const same = (a: FunctionRecord, b: FunctionRecord, fields: readonly string[]): boolean =>
-  fields.every((field) => JSON.stringify(a[field as keyof FunctionRecord]) === JSON.stringify(b[field as keyof FunctionRecord]));
+const same = (a: object, b: object): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 const exists = (namespace: string, name: string, functionId: FunctionId): Refusal =>
   new Refusal(
