@@ -108,7 +108,7 @@ export class Database {
     this.#onFault.push(listener);
   }
 
-  /** For tests only: ends the writer thread as a bug or a lack of memory in it would. */
+  /** For tests only: ends the writer thread between two batches. */
   endWriterThread(): void {
     this.#writes.endThread();
   }
@@ -116,8 +116,9 @@ export class Database {
   /** Commits what waits, then lets the folder go. */
   async close(): Promise<void> {
     this.#room.stop();
-    await this.#writes.close();
+    // A reader would keep the log from being folded into the database.
     await this.#reads.close();
+    await this.#writes.close();
     this.lock.release();
   }
 }

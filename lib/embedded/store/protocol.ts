@@ -4,7 +4,7 @@
 export const KILL_POINTS = ['batch-received', 'in-transaction', 'before-commit', 'after-commit'] as const;
 export type KillPoint = (typeof KILL_POINTS)[number];
 
-/** For tests only: the writer thread ends itself at this point of that batch. Absent in the product. */
+/** For tests only: the writer thread stops at this point of that batch and is terminated there. Absent in the product. */
 export interface KillSwitch {
   point: KillPoint;
   batch: number;
@@ -30,7 +30,8 @@ export type FromWriter =
   /** Rolled back, or of unknown outcome when `certain` is false. */
   | { kind: 'failed'; number: number; fault: ErrorRecord; certain: boolean }
   | { kind: 'probed'; fault?: ErrorRecord }
-  | { kind: 'closed' };
+  /** For tests only: the thread waits to be terminated. */
+  | { kind: 'killPoint' };
 
 /** What the store says was committed last: written in the transaction of the batch itself. */
 export interface LastBatch {
@@ -66,23 +67,25 @@ export interface ErrorRecord {
 export function errorRecord(error: unknown): ErrorRecord {
   if (!(error instanceof Error)) return { message: String(error) };
   const { errcode } = error as { errcode?: number };
-  return { message: error.message, stack: error.stack, sqliteCode: errcode === undefined ? undefined : errcode & 0xff };
+  // Some calls of the addon throw SQLite's message without its code.
+  const code = errcode ?? STORE_FAULTS.find((fault) => fault.message === error.message)?.code;
+  return { message: error.message, stack: error.stack, sqliteCode: code === undefined ? undefined : code & 0xff };
 }
 
 /** Primary result codes of SQLite (sqlite.org/rescode.html) that mean the store failed, not the step. */
-const STORE_FAULTS: Record<number, string> = {
-  3: 'no permission on the file',
-  5: 'the file is locked by another process',
-  7: 'out of memory',
-  8: 'the file is read-only',
-  10: 'the disk failed to read or write',
-  11: 'the file is damaged',
-  13: 'the disk is full',
-  14: 'the file cannot be opened',
-  26: 'the file is damaged (not a database)',
-};
+const STORE_FAULTS: { code: number; message: string; meaning: string }[] = [
+  { code: 3, message: 'access permission denied', meaning: 'no permission on the file' },
+  { code: 5, message: 'database is locked', meaning: 'the file is locked by another process' },
+  { code: 7, message: 'out of memory', meaning: 'out of memory' },
+  { code: 8, message: 'attempt to write a readonly database', meaning: 'the file is read-only' },
+  { code: 10, message: 'disk I/O error', meaning: 'the disk failed to read or write' },
+  { code: 11, message: 'database disk image is malformed', meaning: 'the file is damaged' },
+  { code: 13, message: 'database or disk is full', meaning: 'the disk is full' },
+  { code: 14, message: 'unable to open database file', meaning: 'the file cannot be opened' },
+  { code: 26, message: 'file is not a database', meaning: 'the file is damaged (not a database)' },
+];
 export const storeFaultOf = (error: ErrorRecord): string | undefined =>
-  error.sqliteCode === undefined ? undefined : STORE_FAULTS[error.sqliteCode];
+  STORE_FAULTS.find((fault) => fault.code === error.sqliteCode)?.meaning;
 /** Damage does not mend itself: unlike a full disk it stays until someone restores the file. */
 export const isDamage = (error: ErrorRecord): boolean => error.sqliteCode === 11 || error.sqliteCode === 26;
 /** The operating system refused or failed: what is on disk is unknown until the file was opened again. */

@@ -72,7 +72,6 @@ export class WriteQueue {
   #inFlightSince = 0;
   #deathsInARow = 0;
   #onOpened: ((fault?: Error) => void) | undefined;
-  #onClosed: (() => void) | undefined;
 
   constructor(private readonly options: WriteQueueOptions) {
     this.#killsLeft = options.killSwitch ? (options.killSwitch.times ?? 1) : 0;
@@ -121,16 +120,16 @@ export class WriteQueue {
     const worker = this.#worker;
     if (!worker) return;
     await new Promise<void>((resolve) => {
-      this.#onClosed = resolve;
+      // Its exit, not its last word: only then has SQLite let the files go.
       worker.once('exit', () => resolve());
       if (worked) worker.postMessage({ kind: 'close' } satisfies ToWriter);
       else void worker.terminate();
     });
   }
 
-  /** For tests only: ends the thread as an out-of-memory or a bug in it would. */
+  /** For tests only: ends the thread while nothing is in flight; a kill switch ends it within a batch. */
   endThread(): void {
-    void this.#worker?.terminate();
+    if (!this.#inFlight) void this.#worker?.terminate();
   }
 
   #scheduleSend(): void {
@@ -210,7 +209,7 @@ export class WriteQueue {
     else if (message.kind === 'ready') this.#opened(message.last);
     else if (message.kind === 'unopened') this.#unopened(message.fault);
     else if (message.kind === 'failed') this.#failed(message.fault, message.certain);
-    else if (message.kind === 'closed') this.#onClosed?.();
+    else if (message.kind === 'killPoint') void this.#worker?.terminate();
     else if (message.fault) this.#fault(message.fault);
     else this.#mended();
   }

@@ -9,7 +9,10 @@ const { path, boot, killSwitch } = workerData as WriterData;
 const say = (message: FromWriter): void => port.postMessage(message);
 
 function killAt(point: KillPoint, batch: number): void {
-  if (killSwitch && killSwitch.point === point && batch >= killSwitch.batch) process.exit(9);
+  if (!killSwitch || killSwitch.point !== point || batch < killSwitch.batch) return;
+  say({ kind: 'killPoint' });
+  // Waits here, outside native code: terminate() inside a call of the SQLite addon aborts the whole process.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
 function open(): Writer | undefined {
@@ -55,9 +58,8 @@ function serve(writer: Writer): void {
       probe(writer);
     } else {
       checkpoints.stop();
-      writer.close();
-      say({ kind: 'closed' });
       port.close();
+      writer.close();
     }
   });
 }

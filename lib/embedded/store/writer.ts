@@ -5,7 +5,8 @@ import { type BatchAnswers, type ErrorRecord, errorRecord, type KeptAnswers, typ
 import { cacheStatements } from './statements.js';
 
 /** The write-ahead log is this large from the start: appending to a file that has its blocks spares each fsync the metadata. */
-const WAL_BYTES = 16 * 1024 * 1024;
+const LOG_BYTES = 16 * 1024 * 1024;
+const CACHE_KB = 32 * 1024;
 
 const BATCHES = `
 CREATE TABLE IF NOT EXISTS batches (
@@ -33,7 +34,7 @@ export class Writer {
   constructor(path: string, boot: string, concerns: readonly Concern[]) {
     this.#boot = boot;
     this.#db = cacheStatements(new DatabaseSync(path, { timeout: 5000 }));
-    this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -65536;');
+    this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;');
     this.#growLog();
     for (const { schema, steps, repeatable } of concerns) {
       this.#db.exec(schema);
@@ -47,8 +48,9 @@ export class Writer {
 
   /** Pages that a transaction spills to the log stay allocated in it when it is rolled back: grown, and nothing written to the database. */
   #growLog(): void {
-    this.#db.exec('PRAGMA cache_spill = 8; BEGIN IMMEDIATE; CREATE TABLE grow (bytes BLOB);');
-    this.#db.exec(`INSERT INTO grow VALUES (zeroblob(${WAL_BYTES})); ROLLBACK; PRAGMA cache_spill = 16384;`);
+    this.#db.exec('PRAGMA cache_size = 16; PRAGMA cache_spill = 8; BEGIN IMMEDIATE; CREATE TABLE grow (bytes BLOB);');
+    this.#db.exec(`INSERT INTO grow VALUES (zeroblob(${LOG_BYTES})); ROLLBACK;`);
+    this.#db.exec(`PRAGMA cache_size = -${CACHE_KB}; PRAGMA cache_spill = ${CACHE_KB / 4};`);
   }
 
   /**
@@ -160,7 +162,12 @@ export class Writer {
     return { walPages: row.log, donePages: row.checkpointed };
   }
 
+  /** With an empty log the database file is whole by itself. */
   close(): void {
-    this.#db.close();
+    try {
+      this.checkpoint(true);
+    } finally {
+      this.#db.close();
+    }
   }
 }
