@@ -14,10 +14,13 @@ export type TriggerId = Branded<'TriggerId'>;
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** 48 bits of epoch milliseconds as 10 signs that sort like the number. */
-export function timePrefix(epochMs: number): string {
+export const timePrefix = (epochMs: number): string => sortable(Math.max(0, Math.floor(epochMs)), 10);
+
+/** A whole number in so many signs of Crockford base32, which sort like the number. */
+export function sortable(value: number, signs: number): string {
   let text = '';
-  let rest = Math.max(0, Math.floor(epochMs));
-  for (let place = 0; place < 10; place += 1) {
+  let rest = value;
+  for (let place = 0; place < signs; place += 1) {
     text = CROCKFORD[rest % 32] + text;
     rest = Math.floor(rest / 32);
   }

@@ -5,6 +5,9 @@ import { getRequestListener } from '@hono/node-server';
 import { DEFAULTS } from '../core/defaults.js';
 import { type FunctionRecord, LATEST } from '../core/functions/model.js';
 import { asTenantId, base32, type FunctionId, timePrefix } from '../core/ids.js';
+import type { MeasuredAttempt } from '../core/invocations/parts.js';
+import { MetricsRecorder } from '../core/metrics/recorder.js';
+import { Metrics } from '../core/metrics/service.js';
 import { api } from '../http/app.js';
 import { fnsServer } from '../http/fast-lane/server.js';
 import { JsonThread } from '../http/json/json-thread.js';
@@ -17,6 +20,7 @@ import { systemClock as clock, systemRandom as random } from './clock.js';
 import { type Domain, domain } from './domain.js';
 import { Execution, sweepLeftovers } from './execution.js';
 import { makeHello } from './hello.js';
+import { PrometheusText } from './metrics/prometheus.js';
 import { distFile } from './paths.js';
 import type { Settings } from './settings.js';
 import { Database } from './store/database.js';
@@ -49,6 +53,7 @@ export class Platform {
     private readonly invoker: SlotInvoker,
     private readonly json: JsonThread,
     private readonly domain: Domain,
+    private readonly recorder: MetricsRecorder,
   ) {}
 
   static async start(settings: Settings): Promise<Platform> {
@@ -64,13 +69,17 @@ export class Platform {
     const invoker = execution.invoker({
       code: stores.code,
       logs: stores.logs,
+      metering: domain.metering,
+      metrics,
+      prometheus: new PrometheusText(metrics),
       validateJson: (text) => json.isJson(text),
       onEvent: () => {},
     });
     database.beforeSend(() => execution.meter.flush());
+    const recorder = new MetricsRecorder(clock);
     const owner = `gw-${randomBytes(6).toString('hex')}`;
-    const parts = { stores, execution, invoker, owner, foreign: new SqsQueues(), measured: () => {}, onFault: tellFault };
-    const platform = new Platform(settings, database, execution, stores, invoker, json, domain(parts));
+    const parts = { stores, execution, invoker, owner, foreign: new SqsQueues(), measured: (attempt: MeasuredAttempt) => recorder.record(attempt), onFault: tellFault };
+    const platform = new Platform(settings, database, execution, stores, invoker, json, domain(parts), recorder);
     await platform.open();
     return platform;
   }
@@ -148,6 +157,7 @@ export class Platform {
 
   private services(): Services {
     const { domain, stores } = this;
+    const metrics = this.metrics();
     return {
       clock,
       random,
@@ -169,6 +179,17 @@ export class Platform {
   private siteRoots(tenantId: string): { host: string; path: string } {
     const { port } = new URL(this.url);
     return { host: `http://${tenantId}.${this.settings.siteDomain}${port && `:${port}`}`, path: `${this.url}/http/${tenantId}` };
+  }
+
+  private metrics(): Metrics {
+    const { database, invoker, domain } = this;
+    return new Metrics(this.recorder, {
+      slots: (functionId, tenantId) => invoker.counts(functionId, tenantId),
+      queueLagMs: (functionId, tenantId) => domain.engine.dispatcher.lagMs(functionId, tenantId),
+      backlog: () => domain.engine.dispatcher.depth(),
+      billingDrift: (of) => domain.upkeep.billingDrift(of),
+      storeIsWell: () => database.health().ok,
+    });
   }
 
   private health(): Health {

@@ -1,5 +1,5 @@
 import type { Clock, Random } from '../clock.js';
-import { asRequestId, base32, type RequestId, timePrefix } from '../ids.js';
+import { asRequestId, base32, type RequestId, sortable, timePrefix } from '../ids.js';
 
 /**
  * Ids that sort by time of acceptance. Keyless: time, this boot, and a sequence. Keyed: time and the key's slot,
@@ -20,12 +20,12 @@ export class RequestIds {
 
   next(): RequestId {
     this.sequence += 1;
-    return asRequestId(`req_${this.time()}${this.boot}${this.sequence.toString(32).padStart(8, '0')}`);
+    return asRequestId(`req_${this.time()}${this.boot}${sortable(this.sequence, 8)}`);
   }
 
   /** @param slot hex of hash(tenant, function, key) */
   keyed(slot: string): RequestId {
-    return asRequestId(`req_${this.time()}${slot.slice(0, 16)}`);
+    return asRequestId(`req_${this.time()}${slot.slice(0, 16)}`); // hex digits are Crockford digits
   }
 
   private time(): string {

@@ -7,7 +7,7 @@ import type { Invocations, InvokeCall } from '../../core/invocations/service.js'
 import { invalid, invalidField, notFound, Refusal } from '../../core/refusal.js';
 import { may, type Principal } from '../../core/tenancy/model.js';
 import type { Authenticator } from '../../core/tenancy/service.js';
-import { bearerOf } from '../app.js';
+import { bearerOf } from '../bearer.js';
 import type { Envelope } from '../json/envelope.js';
 import type { JsonThread } from '../json/json-thread.js';
 import { badJson, tooLarge, unauthenticated } from '../problem.js';

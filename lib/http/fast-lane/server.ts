@@ -24,6 +24,7 @@ const HEADERS_TIMEOUT_MS = 15_000;
 /** A whole request, body included, must be there after this long; then 408. */
 const REQUEST_TIMEOUT_MS = 120_000;
 const KEEP_ALIVE_MS = 65_000;
+const DISCARD_MS = 5_000;
 /** Longer than any idempotency key, token and cookie that a caller may rightly send. */
 const HEADER_BYTES = 32 * 1024;
 
@@ -68,13 +69,19 @@ function refuse(parts: ServerParts, error: unknown, req: IncomingMessage, res: S
     parts.onFault(error, { requestId, method: req.method ?? '', path: (req.url ?? '').split('?')[0] as string });
   }
   const { status, headers, body } = problemAnswer(refusal, requestId);
-  const closing = req.complete ? {} : { connection: 'close' };
-  res.writeHead(status, { ...headers, ...closing, 'content-length': Buffer.byteLength(body) });
-  res.end(body, () => {
-    // What is left of a body that nobody wants is not read; a moment lets the answer reach a client that still writes.
-    if (!req.complete) parts.clock.after(500, () => req.destroy());
-  });
-  if (!req.complete) req.resume();
+  res.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+  res.end(body);
+  if (!req.complete) discard(parts, req);
+}
+
+/**
+ * The rest of a body that nobody wants: read and thrown away for a moment, since a client that still writes when the
+ * connection is cut sees a broken pipe instead of the answer.
+ */
+function discard({ clock }: ServerParts, req: IncomingMessage): void {
+  req.resume();
+  const cancel = clock.after(DISCARD_MS, () => req.destroy());
+  req.once('close', cancel);
 }
 
 const BYTE_FAULTS: Record<string, [number, string, string]> = {
