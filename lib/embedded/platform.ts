@@ -69,16 +69,21 @@ export class Platform {
     const invoker = execution.invoker({
       code: stores.code,
       logs: stores.logs,
-      metering: domain.metering,
-      metrics,
-      prometheus: new PrometheusText(metrics),
       validateJson: (text) => json.isJson(text),
       onEvent: () => {},
     });
     database.beforeSend(() => execution.meter.flush());
     const recorder = new MetricsRecorder(clock);
     const owner = `gw-${randomBytes(6).toString('hex')}`;
-    const parts = { stores, execution, invoker, owner, foreign: new SqsQueues(), measured: (attempt: MeasuredAttempt) => recorder.record(attempt), onFault: tellFault };
+    const parts = {
+      stores,
+      execution,
+      invoker,
+      owner,
+      foreign: new SqsQueues(),
+      measured: (attempt: MeasuredAttempt) => recorder.record(attempt),
+      onFault: tellFault,
+    };
     const platform = new Platform(settings, database, execution, stores, invoker, json, domain(parts), recorder);
     await platform.open();
     return platform;
@@ -167,6 +172,9 @@ export class Platform {
       audit: stores.audit,
       invocations: domain.engine,
       logs: stores.logs,
+      metering: domain.metering,
+      metrics,
+      prometheus: new PrometheusText(metrics),
       triggers: domain.triggers,
       queues: domain.queues,
       siteRoots: (tenantId) => this.siteRoots(tenantId),

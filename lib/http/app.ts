@@ -3,12 +3,15 @@ import { base32, timePrefix } from '../core/ids.js';
 import { Refusal } from '../core/refusal.js';
 import { type Api, type ApiEnv, newApi } from './api.js';
 import { auditRoutes } from './audit.js';
+import { bearerOf } from './bearer.js';
 import { bodyWithinLimits } from './body.js';
 import { docsRoutes } from './docs.js';
 import { functionsRoutes } from './functions.js';
 import { healthRoutes } from './health.js';
 import { invocationsRoutes } from './invocations.js';
 import { logsRoutes } from './logs.js';
+import { meteringRoutes } from './metering.js';
+import { metricsRoutes, prometheusRoutes } from './metrics.js';
 import { problemAnswer, refusalOf, unauthenticated } from './problem.js';
 import { queuesRoutes } from './queues.js';
 import type { Services } from './services.js';
@@ -26,6 +29,8 @@ const CONCERNS: readonly ((app: Api, services: Services) => void)[] = [
   queuesRoutes,
   tenancyRoutes,
   auditRoutes,
+  meteringRoutes,
+  metricsRoutes,
   functionsRoutes,
 ];
 
@@ -41,6 +46,7 @@ export function api(services: Services): Api {
   app.use('/api/v1/*', bodyWithinLimits);
   healthRoutes(app, services);
   docsRoutes(app);
+  prometheusRoutes(app, services);
   const v1 = newApi();
   for (const routes of CONCERNS) routes(v1, services);
   app.route('/api/v1', v1);
@@ -49,10 +55,13 @@ export function api(services: Services): Api {
   return app;
 }
 
+export const newRequestId = ({ clock, random }: Pick<Services, 'clock' | 'random'>): string =>
+  `req_${timePrefix(clock.now())}${base32(random.bytes(10), 16)}`;
+
 const withRequestId =
-  ({ clock, random }: Services): MiddlewareHandler<ApiEnv> =>
+  (services: Services): MiddlewareHandler<ApiEnv> =>
   async (c, next) => {
-    const requestId = `req_${timePrefix(clock.now())}${base32(random.bytes(10), 16)}`;
+    const requestId = newRequestId(services);
     c.set('requestId', requestId);
     await next();
     c.res.headers.set('x-request-id', requestId);
@@ -80,12 +89,6 @@ const authenticated =
     c.set('principal', principal);
     return next();
   };
-
-/** The credential of `Bearer <credential>`; longer than any key or token of ours is none. */
-export function bearerOf(header: string | undefined): string | undefined {
-  if (!header || header.length > 8192) return undefined;
-  return /^bearer +([\x21-\x7e]+)$/i.exec(header)?.[1];
-}
 
 function noSuchRoute(c: Context<ApiEnv>, methods: string[]): Refusal {
   const path = c.req.path.slice(0, 200);

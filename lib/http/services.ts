@@ -4,6 +4,8 @@ import type { Functions } from '../core/functions/service.js';
 import type { TenantId } from '../core/ids.js';
 import type { Invocations } from '../core/invocations/service.js';
 import type { LogReader } from '../core/logs/model.js';
+import type { Metering } from '../core/metering/service.js';
+import type { Metrics } from '../core/metrics/service.js';
 import type { Authenticator, Tenancy } from '../core/tenancy/service.js';
 import type { Queues } from '../core/triggers/queues.js';
 import type { TriggersService } from '../core/triggers/service.js';
@@ -29,6 +31,10 @@ export interface Services {
   triggers: TriggersService;
   queues: Pick<Queues, 'put' | 'list' | 'get'>;
   siteRoots(tenantId: TenantId): SiteRoots;
+  metering: Metering;
+  metrics: Metrics;
+  /** All of the platform's figures as Prometheus reads them. */
+  prometheus: { contentType: string; text(): Promise<string> };
   health(): Health | Promise<Health>;
   /** Told of what a caller must not see: the error behind a 500 or 503. */
   onFault(error: unknown, at: { requestId: string; method: string; path: string }): void;

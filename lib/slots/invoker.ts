@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { DEFAULTS } from '../core/defaults.js';
-import type { FunctionId } from '../core/ids.js';
+import type { FunctionId, TenantId } from '../core/ids.js';
 import { billedMsOf } from '../core/metering/model.js';
 import type { Invoker, SlotCall, SlotCounts, SlotEnd, SlotSpec } from '../core/scheduling/port.js';
 import type { SlotEvent } from './events.js';
@@ -75,10 +75,11 @@ export class SlotInvoker implements Invoker, PoolHost {
     }
   }
 
-  counts(functionId?: FunctionId): SlotCounts {
+  counts(functionId?: FunctionId, tenantId?: TenantId): SlotCounts {
     const sum = { starting: 0, idle: 0, busy: 0 };
     for (const pool of this.pools.values()) {
       if (functionId !== undefined && pool.spec.functionId !== functionId) continue;
+      if (tenantId !== undefined && pool.spec.tenantId !== tenantId) continue;
       const { starting, idle, busy } = pool.counts();
       sum.starting += starting;
       sum.idle += idle;

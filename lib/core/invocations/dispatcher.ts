@@ -80,10 +80,11 @@ export class Dispatcher {
   }
 
   /** Age of the oldest due request that waits, ms. */
-  lagMs(functionId?: FunctionId): number {
+  lagMs(functionId?: FunctionId, tenantId?: TenantId): number {
     const now = this.parts.clock.now();
     let oldest = now;
     for (const queue of functionId ? this.backlogs.ofFunction(functionId) : this.backlogs.all()) {
+      if (tenantId !== undefined && queue.tenantId !== tenantId) continue;
       oldest = Math.min(oldest, queue.peek()?.readyAt ?? now);
     }
     return now - oldest;

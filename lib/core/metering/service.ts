@@ -2,12 +2,12 @@ import type { AuditLog } from '../audit/model.js';
 import type { Clock } from '../clock.js';
 import type { TenantId } from '../ids.js';
 import type { Page, PageQuery } from '../page.js';
-import { invalidField, notFound, Refusal } from '../refusal.js';
+import { invalidField, notFound } from '../refusal.js';
 import type { Principal } from '../tenancy/model.js';
 import type { Closing } from './closing.js';
 import { addUp, type Invoice } from './invoice.js';
 import type { Adjustment } from './model.js';
-import { byMonth, isMonth, monthEnd, monthOf, monthStart } from './month.js';
+import { byMonth, DAY_MS, isMonth, monthEnd, monthOf, monthStart } from './month.js';
 import type { MeteringStore } from './port.js';
 import { checkPlan, type PricePlan, planFor } from './price-plan.js';
 import type { BillingUpkeep, UpkeepReport } from './upkeep.js';
@@ -20,6 +20,8 @@ export interface MeteringParts {
   audit: AuditLog;
   clock: Clock;
 }
+
+const MAX_RECONCILED_MS = 7 * DAY_MS;
 
 /** Usage, invoices and prices as routes use them. What a caller did wrong is thrown as Refusal. */
 export class Metering {
@@ -99,9 +101,15 @@ export class Metering {
   /** Joins ledger and meter now: what has settled since the last run, or a window anew. */
   reconcile(window?: { fromMs: number; toMs: number }): Promise<UpkeepReport> {
     if (window && window.fromMs >= window.toMs) throw invalidField('to', 'must lie after from');
-    if (window && window.toMs > this.parts.clock.now())
-      throw new Refusal(422, 'FNS_422_INVALID', 'to: lies in the future', { errors: [{ field: 'to', message: 'lies in the future' }] });
+    if (window && window.toMs > this.parts.clock.now()) throw invalidField('to', 'lies in the future');
+    if (window && window.toMs - window.fromMs > MAX_RECONCILED_MS)
+      throw invalidField('from', 'lies too far before to', `at most ${MAX_RECONCILED_MS / DAY_MS} days: meters are not kept longer`);
     return this.parts.upkeep.runOnce(window);
+  }
+
+  /** Of all tenants in the last hour, 0…1. */
+  billingDrift(): number {
+    return this.parts.upkeep.billingDrift();
   }
 
   lastRun(): UpkeepReport | undefined {

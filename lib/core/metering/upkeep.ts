@@ -37,6 +37,8 @@ export interface UpkeepParts extends ReconcilerParts {
 
 export interface UpkeepReport {
   reconciliation: ReconciliationReport;
+  /** Of this run, before correction. */
+  drift: number;
   /** Hours whose rollups were made again from the ledger, and the rows that differed. */
   rollups: { hours: number; faults: RollupFault[] };
   closedMonths: string[];
@@ -114,7 +116,7 @@ export class BillingUpkeep {
     const rollups = await this.checkRollups(window ?? { fromMs: now - 3 * HOUR_MS, toMs: settled }, window !== undefined, now);
     const closedMonths = await this.parts.closing.closeDue(now);
     if (!window) await this.parts.meter.prune(Math.min(settled, now - this.settings.keepMeterMs));
-    this.last = { reconciliation, rollups, closedMonths };
+    this.last = { reconciliation, drift: driftOf(reconciliation.tallies), rollups, closedMonths };
     await this.react(reconciliation, now);
     return this.last;
   }

@@ -8,7 +8,8 @@ import type { RollupFault } from '../../core/metering/rollup.js';
 import type { Grouping } from '../../core/metering/usage.js';
 import type { Database } from '../store/database.js';
 
-/** Slices in which an hour of the ledger is added up, so that no other reader waits long. */
+/** A busy hour of the ledger is added up in slices, so that no other reader waits long. */
+const BUSY_REQUESTS = 20_000;
 const SLICE_MS = 15_000;
 
 const NOTHING: Quantities = { requests: 0, billedMs: 0, mbMs: 0n };
@@ -82,15 +83,16 @@ export class EmbeddedMetering implements MeteringStore {
       return row;
     };
     const slices: { hour: number; fromMs?: number; toMs?: number }[] = [{ hour }];
-    for (let from = hour * HOUR_MS; from < (hour + 1) * HOUR_MS; from += SLICE_MS)
-      slices.push({ hour, fromMs: from, toMs: from + SLICE_MS });
+    const rollup = await this.db.read('metering.rollup', hour);
+    const step = rollup.reduce((sum, row) => sum + row.stored.requests, 0) > BUSY_REQUESTS ? SLICE_MS : HOUR_MS;
+    for (let from = hour * HOUR_MS; from < (hour + 1) * HOUR_MS; from += step) slices.push({ hour, fromMs: from, toMs: from + step });
     for (const slice of slices) {
       for (const { ledger, ...key } of await this.db.read('metering.ledgerSlice', slice)) {
         const row = rowOf(key);
         row.ledger = add(row.ledger, ledger);
       }
     }
-    for (const { stored, ...key } of await this.db.read('metering.rollup', hour)) rowOf(key).stored = stored;
+    for (const { stored, ...key } of rollup) rowOf(key).stored = stored;
     return [...rows.values()].filter(({ stored, ledger }) => !same(stored, ledger));
   }
 
