@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono';
 import { DEFAULTS } from '../core/defaults.js';
+import { Refusal } from '../core/refusal.js';
 import type { ApiEnv } from './api.js';
 import { badJson, tooLarge } from './problem.js';
 
@@ -33,10 +34,15 @@ async function readWithin(request: Request, limit: number): Promise<Uint8Array<A
   if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge(limit);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
-    size += chunk.byteLength;
-    if (size > limit) throw tooLarge(limit);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > limit) throw tooLarge(limit);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    // The caller hung up: nobody reads the answer, and it is no fault of ours to be told of.
+    throw error instanceof Refusal ? error : new Refusal(400, 'FNS_400_BODY_CUT', 'The body ended before it was complete.');
   }
   const whole = new Uint8Array(size);
   let at = 0;
