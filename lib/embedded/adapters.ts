@@ -9,6 +9,7 @@ import { SegmentLogs } from './logs/segment-logs.js';
 import { MeterFiles } from './metering/meter-files.js';
 import { EmbeddedMetering } from './metering/store.js';
 import type { Database } from './store/database.js';
+import { Expiry } from './store/expiry.js';
 import { LocalSealer, masterKey } from './tenancy/sealer.js';
 import { EmbeddedTenancyStore } from './tenancy/tenancy-store.js';
 import { EmbeddedQueueStore } from './triggers/queue-store.js';
@@ -18,11 +19,18 @@ import { EmbeddedTriggerStore } from './triggers/trigger-store.js';
 export function adapters(database: Database, clock: Clock) {
   const { dataDir } = database;
   const sealer = new LocalSealer(database, masterKey(dataDir));
+  const audit = new EmbeddedAudit(database);
+  const invocations = new EmbeddedInvocations(database);
+  const auditExpiry = async (now: number): Promise<boolean> => {
+    await audit.expire(now);
+    return false;
+  };
   return {
-    audit: new EmbeddedAudit(database),
+    audit,
     code: new FolderCodeStore(join(dataDir, 'code')),
     functions: new EmbeddedFunctionStore(database, sealer),
-    invocations: new EmbeddedInvocations(database),
+    expiry: new Expiry(clock, [...invocations.expiry(), auditExpiry]),
+    invocations,
     logs: SegmentLogs.open(dataDir, clock),
     metering: new EmbeddedMetering(database),
     meter: new MeterFiles(meterFolder(dataDir)),

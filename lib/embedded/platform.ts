@@ -58,7 +58,7 @@ export class Platform {
 
   static async start(settings: Settings): Promise<Platform> {
     const { dataDir } = settings;
-    const opening = Database.open(dataDir, { diskFloorBytes: settings.diskFloorBytes }).then((opened) => {
+    const opening = Database.open(dataDir, { diskFloorBytes: settings.diskFloorBytes, killSwitch: settings.killWriter }).then((opened) => {
       sweepLeftovers(dataDir);
       return opened;
     });
@@ -115,6 +115,7 @@ export class Platform {
     domain.runners.start();
     domain.queues.start();
     await domain.upkeep.start();
+    stores.expiry.start();
     this.ready = true;
   }
 
@@ -236,6 +237,7 @@ export class Platform {
     this.ready = false;
     const { domain, stores } = this;
     domain.queues.stop();
+    stores.expiry.stop();
     const closed = new Promise<void>((resolve) => this.server?.close(() => resolve()));
     await Promise.all([domain.runners.stop(DEFAULTS.drainMs), domain.engine.stop(DEFAULTS.drainMs), domain.upkeep.stop()]);
     this.server?.closeIdleConnections();

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { killSwitchFrom } from './store/protocol.js';
 
 /** What `npm start` reads from the environment; every name stands here and in docs/defaults.md. */
 export interface Settings {
@@ -13,6 +14,8 @@ export interface Settings {
   siteDomain: string;
   /** Below this much free disk nothing is accepted. */
   diskFloorBytes: number | undefined;
+  /** For tests only: ends the store's writer thread at a step of its protocol. */
+  killWriter: ReturnType<typeof killSwitchFrom>;
 }
 
 export class SettingsError extends Error {}
@@ -27,6 +30,7 @@ export function settingsFrom(env: NodeJS.ProcessEnv, cwd: string): Settings {
     siteDomain: (env.FNS_SITE_DOMAIN || 'localhost').toLowerCase(),
     diskFloorBytes:
       env.FNS_DISK_FLOOR_MB === undefined ? undefined : wholeNumber(env, 'FNS_DISK_FLOOR_MB', 256, 0, 1_000_000) * 1024 * 1024,
+    killWriter: killSwitchFrom(env.FNS_TEST_KILL_WRITER ?? ''),
   };
 }
 

@@ -22,7 +22,9 @@ import type {
 import * as rules from '../../core/invocations/rules.js';
 import { cursorKey, cursorOf, type Page } from '../../core/page.js';
 import type { Database } from '../store/database.js';
+import type { ExpiryPiece } from '../store/expiry.js';
 import { Blobs } from './blobs.js';
+import { invocationExpiry } from './expiry.js';
 import { pack, type Row, unpack } from './row.js';
 import type { TakeOverInput } from './steps.js';
 
@@ -34,6 +36,11 @@ export class EmbeddedInvocations implements InvocationStore {
   constructor(db: Database, blobs = new Blobs(db.dataDir)) {
     this.#db = db;
     this.#blobs = blobs;
+  }
+
+  /** For the job that removes what has grown too old. */
+  expiry(): ExpiryPiece[] {
+    return invocationExpiry(this.#db, this.#blobs);
   }
 
   async accept(request: AcceptRequest): Promise<rules.AcceptDecision> {

@@ -10,6 +10,13 @@ export interface KillSwitch {
   batch: number;
 }
 
+/** `<point>:<batches>:<times>`: after so many batches, so many times. Undefined where the text is none. */
+export function killSwitchFrom(text: string): (KillSwitch & { times: number }) | undefined {
+  const [name, batch, times] = text.split(':');
+  const point = KILL_POINTS.find((each) => each === name);
+  return point && Number(batch) >= 0 && Number(times) > 0 ? { point, batch: Number(batch), times: Number(times) } : undefined;
+}
+
 export interface WriterData {
   path: string;
   /** Names this opening of the data folder: batch numbers count within it. */
