@@ -16,8 +16,9 @@ export class PrometheusText {
     this.overhead();
   }
 
-  text(): Promise<string> {
-    return this.registry.metrics();
+  async text(): Promise<string> {
+    // prom-client parts metrics by empty lines, which simple readers do not expect.
+    return (await this.registry.metrics()).replaceAll(/\n{2,}/g, '\n');
   }
 
   private attempts(): void {

@@ -70,18 +70,20 @@ function refuse(parts: ServerParts, error: unknown, req: IncomingMessage, res: S
   }
   const { status, headers, body } = problemAnswer(refusal, requestId);
   res.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
-  res.end(body);
-  if (!req.complete) discard(parts, req);
+  if (req.complete) res.end(body);
+  else {
+    res.write(body);
+    afterBody(parts, req, () => res.end());
+  }
 }
 
 /**
- * The rest of a body that nobody wants: read and thrown away for a moment, since a client that still writes when the
- * connection is cut sees a broken pipe instead of the answer.
+ * The rest of a body that nobody wants is read and thrown away for a moment before the answer ends: a client that still
+ * writes when the connection is cut sees a broken pipe instead of the answer.
  */
-function discard({ clock }: ServerParts, req: IncomingMessage): void {
-  req.resume();
+function afterBody({ clock }: ServerParts, req: IncomingMessage, then: () => void): void {
   const cancel = clock.after(DISCARD_MS, () => req.destroy());
-  req.once('close', cancel);
+  req.once('close', cancel).once('end', then).resume();
 }
 
 const BYTE_FAULTS: Record<string, [number, string, string]> = {
