@@ -355,7 +355,7 @@ describe('reconciliation of ledger and meter', () => {
     expect(JSON.stringify(await bench.metering.invoice(ACME, '2026-11'))).toBe(before);
     const december = await bench.metering.invoice(ACME, '2026-12');
     expect(december.lines.map((line) => [line.description, line.quantity, line.unit])).toEqual([
-      ['Adjustment of compute after reconciliation: hello, tier 1', '-125', 'GB-second'],
+      ['Adjustment of compute: hello, tier 1', '-125', 'GB-second'],
     ]);
     expect(december).toMatchObject({ status: 'open', total: '0.00' });
   });

@@ -104,7 +104,7 @@ function meterLines(meter: Meter, { used, adjusted }: InvoiceInput): InvoiceLine
     reached = next;
   };
   for (const sum of inOrder(used)) add(sum, meter.noun);
-  for (const sum of inOrder(adjusted)) add(sum, `Adjustment of ${meter.noun.toLowerCase()} after reconciliation`);
+  for (const sum of inOrder(adjusted)) add(sum, `Adjustment of ${meter.noun.toLowerCase()}`);
   const free = reached.lt(meter.rate.freePerMonth) ? reached : new Big(meter.rate.freePerMonth);
   if (free.gt(0))
     for (const part of price(meter.rate, free, new Big(0)).reverse())

@@ -101,7 +101,8 @@ class Page {
   }
 
   private line(line: InvoiceLine): void {
-    this.text(fitted(this.doc, line.description, 172), COLUMNS.description, this.y);
+    // The table's own heading says what it counts.
+    this.text(fitted(this.doc, line.description.replace(/^(Requests|Compute): /, ''), 180), COLUMNS.description, this.y);
     this.text(grouped(line.quantity), COLUMNS.quantity, this.y, { right: true });
     this.text(line.unit, COLUMNS.unit, this.y, { soft: true });
     this.text(line.unitPrice, COLUMNS.unitPrice, this.y, { right: true });

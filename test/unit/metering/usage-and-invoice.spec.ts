@@ -132,11 +132,11 @@ describe('invoice', () => {
       ['Requests: hello, tier 1', '6', 'request', '1', '6'],
       ['Requests: thumbnails, tier 1', '4', 'request', '1', '4'],
       ['Requests: thumbnails, tier 2', '4', 'request', '0.5', '2'],
-      ['Adjustment of requests after reconciliation: fn_a, tier 2', '-1', 'request', '0.5', '-0.5'],
+      ['Adjustment of requests: fn_a, tier 2', '-1', 'request', '0.5', '-0.5'],
       ['Free allowance: requests, tier 1', '-3', 'request', '1', '-3'],
       ['Compute: hello', '100', 'GB-second', '0.01', '1'],
       ['Compute: thumbnails', '200', 'GB-second', '0.01', '2'],
-      ['Adjustment of compute after reconciliation: fn_a', '-10', 'GB-second', '0.01', '-0.1'],
+      ['Adjustment of compute: fn_a', '-10', 'GB-second', '0.01', '-0.1'],
       ['Free allowance: compute', '-1', 'GB-second', '0.01', '-0.01'],
     ]);
     expect(invoice).toMatchObject({
