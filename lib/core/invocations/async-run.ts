@@ -3,6 +3,7 @@ import type { FunctionRecord } from '../functions/model.js';
 import type { FunctionId, RequestId } from '../ids.js';
 import { Refusal } from '../refusal.js';
 import type { SlotEnd, SlotSpec } from '../scheduling/port.js';
+import { replayedMessageFault } from '../triggers/batch.js';
 import { attemptEnd, SMALL_JSON_CHARS, voidAtOf } from './attempts.js';
 import type { ClaimRef, Head, Stored } from './model.js';
 import type { PathParts } from './parts.js';
@@ -21,6 +22,14 @@ const BUSY_DEFER_MS = 500;
 /** A completion that the store could not take is repeated this often: the nonce makes repeats harmless. */
 const COMPLETE_TRIES = 20;
 const COMPLETE_RETRY_MS = 500;
+
+/** A queue's message that is replayed is handled only if the handler does not report it as failed. */
+function judged(head: Head, end: SlotEnd): SlotEnd {
+  const error = end.kind === 'succeeded' ? replayedMessageFault(head.source, end.result) : undefined;
+  if (end.kind !== 'succeeded' || !error) return end;
+  const { startedAt, durationMs, coldStart } = end;
+  return { kind: 'failed', error, startedAt, durationMs, coldStart };
+}
 
 /** One attempt of an async request: claim, run, complete. Whatever fails, the request keeps a state with an exit. */
 export class AsyncRun {
@@ -88,7 +97,7 @@ export class AsyncRun {
   private async claimed(head: Head, fn: FunctionRecord, spec: SlotSpec | Refusal): Promise<Head | undefined> {
     const startedAtMs = this.parts.clock.monotonicMs();
     const ref: ClaimRef = { requestId: head.requestId, attempt: head.attempt, nonce: head.lastNonce };
-    const end = spec instanceof Refusal ? unrunnable(spec, this.parts.clock.now()) : await this.runSlot(head, spec);
+    const end = spec instanceof Refusal ? unrunnable(spec, this.parts.clock.now()) : judged(head, await this.runSlot(head, spec));
     if (end.kind === 'busy') {
       const until = this.parts.clock.now() + BUSY_DEFER_MS;
       return (await this.parts.store.defer(ref, until)) ? { ...head, state: 'ACCEPTED', lease: undefined, readyAt: until } : undefined;

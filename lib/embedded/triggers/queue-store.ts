@@ -13,21 +13,20 @@ export class EmbeddedQueueStore implements QueueStore {
   async put(request: Parameters<QueueStore['put']>[0]): ReturnType<QueueStore['put']> {
     const { messages } = request;
     this.database.requireRoom();
-    const steps: ReturnType<typeof this.step>[] = [];
-    for (let start = 0; start < messages.length; start += MESSAGES_PER_STEP) steps.push(this.step(request, start));
-    const done = await Promise.all(steps);
-    const duplicates: string[] = [];
-    for (const each of done) {
-      if (each.kind !== 'accepted') return each;
-      duplicates.push(...each.duplicates);
-    }
-    return { kind: 'accepted', duplicates };
+    // The first step asks for room for all; once it has entered, the rest enters too.
+    const first = await this.step(request, 0);
+    if (first.kind !== 'accepted') return first;
+    const rest: ReturnType<typeof this.step>[] = [];
+    for (let start = MESSAGES_PER_STEP; start < messages.length; start += MESSAGES_PER_STEP) rest.push(this.step(request, start));
+    const done = await Promise.all(rest);
+    return { kind: 'accepted', duplicates: [first, ...done].flatMap((each) => (each.kind === 'accepted' ? each.duplicates : [])) };
   }
 
   private step(request: Parameters<QueueStore['put']>[0], start: number) {
-    const behind = request.messages.slice(start);
-    const coming = { items: behind.length, chars: behind.reduce((sum, { body }) => sum + body.length, 0) };
-    return this.database.write('queues.put', { ...request, messages: behind.slice(0, MESSAGES_PER_STEP), coming });
+    const messages = request.messages.slice(start, start + MESSAGES_PER_STEP);
+    const chars = start > 0 ? 0 : request.messages.reduce((sum, { body }) => sum + body.length, 0);
+    const coming = start > 0 ? undefined : { items: request.messages.length, chars };
+    return this.database.write('queues.put', { ...request, messages, coming });
   }
 
   take(request: TakeRequest): Promise<Taken> {

@@ -89,8 +89,8 @@ interface PutInput {
   maxBytes: number;
   maxQueues: number;
   now: number;
-  /** Of a call that comes in several steps: what this one and those behind it bring, so that all enter or none. */
-  coming: { items: number; chars: number };
+  /** What the whole call brings; absent where an earlier step of it has asked for the room. */
+  coming?: { items: number; chars: number };
 }
 
 /** Of the bookkeeping around a body, bytes. */
@@ -105,9 +105,9 @@ function put(db: Db, input: PutInput): { kind: 'accepted'; duplicates: string[] 
     depth: number | null;
     bytes: number | null;
   };
-  const { items, chars } = input.coming;
-  if ((all.depth ?? 0) + items > input.maxItems || (all.bytes ?? 0) + chars + items * ROW_BYTES > input.maxBytes)
-    return { kind: 'backlog' };
+  const { items, chars } = input.coming ?? { items: 0, chars: 0 };
+  const isFull = (all.depth ?? 0) + items > input.maxItems || (all.bytes ?? 0) + chars + items * ROW_BYTES > input.maxBytes;
+  if (input.coming && isFull) return { kind: 'backlog' };
   const known = db.prepare('SELECT 1 FROM queues WHERE tenant_id = ? AND name = ?').get(tenantId, queue);
   if (!known && all.n >= input.maxQueues) return { kind: 'queues' };
   if (!known) db.prepare('INSERT INTO queues VALUES (?, ?, ?, 0, 0, 0)').run(tenantId, queue, now);
