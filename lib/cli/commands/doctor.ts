@@ -135,13 +135,36 @@ async function platform(api: Client): Promise<Check[]> {
   return [whole, ...Object.entries(readiness.checks ?? {}).map(readinessCheck), await keyCheck(api, key, keyFrom)];
 }
 
-function readinessCheck([name, { ok, detail, advice, ...more }]: [string, Readiness['checks'][string]]): Check {
-  const told =
-    detail ??
-    Object.entries(more)
-      .map(([field, value]) => `${field} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
-      .join(', ');
-  return { name, level: ok ? 'ok' : 'warn', detail: told || (ok ? 'well' : 'not well'), ...(typeof advice === 'string' ? { advice } : {}) };
+interface RuntimeHere {
+  runtime: string;
+  version?: string;
+  works: boolean;
+  why?: string;
+}
+
+function readinessCheck([name, { ok, detail, advice, list, ...more }]: [string, Readiness['checks'][string]]): Check {
+  if (name === 'runtimes' && Array.isArray(list)) return runtimesCheck(list as RuntimeHere[]);
+  const told = [
+    detail,
+    ...Object.entries(more).map(([field, value]) => `${field} ${typeof value === 'object' ? JSON.stringify(value) : value}`),
+  ];
+  const text = told.filter((part) => part !== undefined).join(', ');
+  return { name, level: ok ? 'ok' : 'warn', detail: text || (ok ? 'well' : 'not well'), ...(typeof advice === 'string' ? { advice } : {}) };
+}
+
+function runtimesCheck(list: RuntimeHere[]): Check {
+  const text = ({ runtime, version, works, why }: RuntimeHere): string =>
+    `${runtime}${version ? ` (${version})` : ''}${works ? '' : ` does not work: ${why ?? 'no reason given'}`}`;
+  const broken = list.filter(({ works }) => !works);
+  const lacksPython = !list.some(({ runtime, works }) => works && runtime.startsWith('python'));
+  return {
+    name: 'runtimes',
+    level: broken.length > 0 || lacksPython ? 'warn' : 'ok',
+    detail: list.map(text).join(', ') || 'none',
+    ...(lacksPython
+      ? { advice: 'For functions in Python install it for all users: apt install python3, then start the platform again.' }
+      : {}),
+  };
 }
 
 async function keyCheck(api: Client, key: string | undefined, keyFrom: string): Promise<Check> {

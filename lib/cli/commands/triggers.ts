@@ -55,7 +55,12 @@ export function triggerCommands(program: Command): void {
 const TYPES: Record<string, { needs: string; settings(options: AddOptions): Record<string, unknown> }> = {
   http: {
     needs: '--path',
-    settings: ({ path, method, auth, cors }) => ({ path, methods: method?.map((each) => each.toUpperCase()), auth, cors }),
+    settings: ({ path, method, auth, cors }) => ({
+      path,
+      methods: method?.map((each) => each.toUpperCase()),
+      auth,
+      cors: cors ? {} : undefined,
+    }),
   },
   cron: {
     needs: '--schedule',

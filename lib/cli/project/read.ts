@@ -56,7 +56,9 @@ interface Fault {
 
 type Issue = ZodError['issues'][number];
 
-const faultsOf = (error: ZodError): Fault[] => error.issues.flatMap((issue) => faultsOfIssue(issue, []));
+/** Unknown keys first: a misspelt one is why another seems to be missing. */
+const faultsOf = (error: ZodError): Fault[] =>
+  error.issues.flatMap((issue) => faultsOfIssue(issue, [])).sort((a, b) => Number(b.key !== undefined) - Number(a.key !== undefined));
 
 function faultsOfIssue(issue: Issue, before: PropertyKey[]): Fault[] {
   const path = [...before, ...issue.path];

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DEFAULTS } from '../../core/defaults.js';
 import { canonicalRuntime, PRIORITIES, RUNTIMES } from '../../core/functions/model.js';
+import { METHODS } from '../../core/triggers/model.js';
 
 /** The shape of fns.yaml. What the platform checks again is checked here too, so that a mistake is told with its line. */
 
@@ -11,31 +12,31 @@ const name = z.string().regex(NAME, 'must be 1 to 64 letters, digits, - or _');
 /** YAML reads `PORT: 8080` as a number and `DEBUG: true` as a boolean: in an environment both are text. */
 const envValue = z.union([z.string(), z.number(), z.boolean()], 'must be text').transform(String);
 
-const cors = z.union(
-  [
-    z.boolean(),
-    z.strictObject({
-      allowOrigins: z.array(z.string()).optional(),
-      allowMethods: z.array(z.string()).optional(),
-      allowHeaders: z.array(z.string()).optional(),
-      exposeHeaders: z.array(z.string()).optional(),
-      allowCredentials: z.boolean().optional(),
-      maxAgeSec: count(0, 86_400).optional(),
-    }),
-  ],
-  'must be true, or an object with allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials, maxAgeSec',
-);
+/** `cors: true` is any origin; the platform has a name for each setting. */
+const cors = z
+  .union(
+    [
+      z.boolean(),
+      z.strictObject({
+        allowOrigins: z.array(z.string()).optional(),
+        allowMethods: z.array(z.string()).optional(),
+        allowHeaders: z.array(z.string()).optional(),
+        exposeHeaders: z.array(z.string()).optional(),
+        allowCredentials: z.boolean().optional(),
+        maxAgeSec: count(0, 86_400).optional(),
+      }),
+    ],
+    'must be true, or an object with allowOrigins, allowMethods, allowHeaders, exposeHeaders, allowCredentials, maxAgeSec',
+  )
+  .transform((asked) => (asked === true ? {} : asked === false ? undefined : asked));
 
-const common = { enabled: z.boolean().optional() };
+const common = { enabled: z.boolean().optional(), qualifier: z.string().optional() };
 
 const httpTrigger = z.strictObject({
   ...common,
   type: z.literal('http'),
   path: z.string().startsWith('/', 'must begin with /'),
-  methods: z
-    .array(z.string().regex(/^[A-Z]+$/, 'must be a method in capitals, as GET'))
-    .min(1)
-    .optional(),
+  methods: z.array(z.enum(METHODS)).min(1).optional(),
   auth: z.enum(['key', 'none', 'jwt']).optional(),
   cors: cors.optional(),
   idempotency: z.boolean().optional(),
@@ -90,7 +91,11 @@ const functionSpec = z.strictObject({
     })
     .optional(),
   concurrency: z
-    .strictObject({ reserved: count(0, 100_000).optional(), max: count(1, 100_000).optional(), perSlot: count(1, 1000).optional() })
+    .strictObject({
+      reserved: count(0, 100_000).optional(),
+      max: count(1, 100_000).optional(),
+      perSlot: count(1, DEFAULTS.perSlotMax).optional(),
+    })
     .optional(),
   scaling: z.strictObject({ min: count(0, 1000).optional(), max: count(1, 100_000).optional() }).optional(),
   triggers: z.array(trigger).optional(),
