@@ -32,30 +32,49 @@ export interface DomainParts {
 
 /** The use cases of core over this machine's adapters, tied to each other. */
 export function domain(parts: DomainParts) {
-  const { stores, execution } = parts;
-  const { audit } = stores;
+  const identity = identityOf(parts);
+  const { engine, catalog, runners } = pathOf(parts, identity.tenancy);
+  const { functions, triggers } = releaseOf(parts, identity.tenancy, catalog, runners);
+  const queues = new Queues({
+    store: parts.stores.queues,
+    clock,
+    random,
+    md5: (text) => createHash('md5').update(text).digest('hex'),
+    quotasOf: (tenantId) => identity.tenancy.quotas(tenantId),
+    arrived: (tenantId, queue) => runners.consumers.wake(tenantId, queue),
+  });
+  return { ...identity, engine, catalog, runners, functions, triggers, queues, ...billingOf(parts) };
+}
+
+/** Who may do what. */
+function identityOf({ stores, execution }: DomainParts) {
   const keyRing = new KeyRing(stores.tenancy, sha256Hex, clock);
   const tenancy = new TenancyCases({
     store: stores.tenancy,
     keyRing,
     digest: sha256Hex,
     secondTenantRefused: () => refusedHere(execution),
-    audit,
+    audit: stores.audit,
     clock,
     random,
   });
+  return { keyRing, tenancy };
+}
+
+/** What runs calls, and what makes calls by itself. */
+function pathOf({ stores, execution, invoker, owner, measured, foreign }: DomainParts, tenancy: TenancyCases) {
   const catalog = new Catalog(stores.functions, () => execution.runtimesHere());
   const engine = new Engine({
     store: stores.invocations,
-    invoker: parts.invoker,
+    invoker,
     deployments: catalog,
     clock,
     random,
-    owner: parts.owner,
+    owner,
     digest,
     quotasOf: (tenantId) => tenancy.quotas(tenantId),
-    measured: parts.measured,
-    audit,
+    measured,
+    audit: stores.audit,
   });
   const runners = new Runners({
     triggers: stores.triggers,
@@ -67,8 +86,14 @@ export function domain(parts: DomainParts) {
     digest,
     findFunction: (tenantId, functionId) => catalog.find(tenantId, functionId),
     originOf: queueOrigin,
-    foreign: parts.foreign,
+    foreign,
   });
+  return { catalog, engine, runners };
+}
+
+/** How code and triggers come in. */
+function releaseOf({ stores, execution }: DomainParts, tenancy: TenancyCases, catalog: Catalog, runners: Runners) {
+  const { audit } = stores;
   const functions: FunctionCases = new FunctionCases({
     store: stores.functions,
     catalog,
@@ -83,30 +108,14 @@ export function domain(parts: DomainParts) {
     clock,
     random,
   });
-  const triggers = new Triggers({
-    store: stores.triggers,
-    functions,
-    audit,
-    clock,
-    random,
-    runners,
-    hasJwt: false,
-    checkQueueUrl,
-  });
-  const queues = new Queues({
-    store: stores.queues,
-    clock,
-    random,
-    md5: (text) => createHash('md5').update(text).digest('hex'),
-    quotasOf: (tenantId) => tenancy.quotas(tenantId),
-    arrived: (tenantId, queue) => runners.consumers.wake(tenantId, queue),
-  });
-  return { keyRing, tenancy, catalog, engine, runners, functions, triggers, queues, ...billing(parts) };
+  const triggers = new Triggers({ store: stores.triggers, functions, audit, clock, random, runners, hasJwt: false, checkQueueUrl });
+  return { functions, triggers };
 }
 
 export type Domain = ReturnType<typeof domain>;
 
-function billing({ stores, onFault }: DomainParts) {
+/** What was used, what it costs, and whether the two agree. */
+function billingOf({ stores, onFault }: DomainParts) {
   const closing = new Closing({
     store: stores.metering,
     digest: sha256Hex,
