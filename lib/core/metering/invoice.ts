@@ -138,9 +138,3 @@ export function ledgerDigestText(used: readonly FunctionSum[], adjusted: readonl
   const row = (sum: FunctionSum) => `${sum.functionId} ${sum.requests} ${sum.billedMs} ${sum.mbMs}`;
   return [...inOrder(used).map(row), 'adjusted', ...inOrder(adjusted).map(row)].join('\n');
 }
-
-/** What of an invoice no later view may change. */
-export const sameMoney = (a: Invoice, b: Invoice): boolean =>
-  a.exactTotal === b.exactTotal && a.total === b.total && sumOfLines(a) === sumOfLines(b);
-
-const sumOfLines = (invoice: Invoice): string => plain(sumOf(invoice.lines.map((line) => ({ amount: new Big(line.amount) }))));

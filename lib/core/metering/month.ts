@@ -5,7 +5,6 @@ export const DAY_MS = 24 * HOUR_MS;
 
 export const hourOf = (epochMs: number): number => Math.floor(epochMs / HOUR_MS);
 export const monthOf = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 7);
-export const dayOf = (epochMs: number): string => new Date(epochMs).toISOString().slice(0, 10);
 
 export const isMonth = (text: string): boolean => /^(?:19[7-9]\d|2\d{3})-(?:0[1-9]|1[0-2])$/.test(text);
 

@@ -7,14 +7,14 @@ import { mbMsOf } from '../../core/metering/quantity.js';
 import { adjustmentFor, adjustmentRecord, type Billed, type Finding, keyText } from '../../core/metering/reconciliation.js';
 import { type RollupFault, rollupRecord } from '../../core/metering/rollup.js';
 import { auditTables } from '../audit/tables.js';
-import { insertLedger, OPEN_FROM } from './ledger.js';
+import { closeBefore, insertLedger, openFromHour } from './ledger.js';
 import { type AdjustmentRow, type LedgerRow, quantitiesOf } from './rows.js';
 
 const audit = auditTables.steps['audit.append'];
 
 const INSERT_ADJUSTMENT = `
 INSERT INTO adjustment (adjustment_id, request_id, attempt, tenant_id, function_id, version, requests, billed_ms, mb_ms, reason, at, hour)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, max(?, ${OPEN_FROM}))`;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 /** All that is billed for an invocation now, adjustments after the entries that they mend. */
 function billedOf(db: DatabaseSyncInstance, requestId: string): { billed: Billed[]; adjustments: number } {
@@ -49,7 +49,7 @@ function adjust(db: DatabaseSyncInstance, { finding, at }: { finding: Finding; a
     mbMs,
     drift,
     at,
-    hourOf(at),
+    Math.max(hourOf(at), openFromHour(db)),
   );
   const made: Adjustment = { ...difference, adjustmentId, requestId, attempt, tenantId, functionId, version, reason: drift, at };
   audit(db, adjustmentRecord(finding, made));
@@ -82,7 +82,7 @@ export const steps = {
   'metering.bill': (db: DatabaseSyncInstance, entry: LedgerEntry): void => insertLedger(db, entry),
   'metering.adjust': adjust,
   'metering.mendRollup': mendRollup,
-  'metering.close': (db: DatabaseSyncInstance, untilMs: number): void => void db.prepare(RAISE).run('openFromHour', hourOf(untilMs)),
+  'metering.close': (db: DatabaseSyncInstance, untilMs: number): void => closeBefore(db, hourOf(untilMs)),
   'metering.setReconciledTo': (db: DatabaseSyncInstance, at: number): void => void db.prepare(RAISE).run('reconciledTo', at),
   'metering.meterStarted': (db: DatabaseSyncInstance, at: number): void =>
     void db.prepare('INSERT OR IGNORE INTO metering_boot (at) VALUES (?)').run(at),
