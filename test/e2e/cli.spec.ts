@@ -48,7 +48,7 @@ describe('fns, against a real platform', () => {
     });
   });
 
-  it('a second deploy keeps what is the same, replaces what changed, and removes what is gone', async () => {
+  it('a second deploy keeps what is the same, changes what changed, and removes what is gone', async () => {
     const yaml = (triggers: string) => `functions:\n  routes:\n    runtime: nodejs20\n    triggers:\n${triggers}`;
     const p = project('routes', yaml('      - {type: http, path: /a, cors: true}\n      - {type: http, path: /b}\n'), {
       'index.js': 'exports.handler = async () => 1;',
@@ -62,8 +62,12 @@ describe('fns, against a real platform', () => {
     expect(await actions()).toEqual(['created /a', 'created /b']);
     expect(await actions()).toEqual(['kept /a', 'kept /b']);
     writeFileSync(join(p.path, 'fns.yaml'), yaml('      - {type: http, path: /a, auth: none}\n'));
-    expect(await actions()).toEqual(['removed /b', 'replaced /a']);
+    expect(await actions()).toEqual(['changed /a', 'removed /b']);
     expect((await p.fns(['trigger', 'ls', 'routes', '--json'])).json).toEqual([expect.objectContaining({ path: '/a', auth: 'none' })]);
+    writeFileSync(join(p.path, 'fns.yaml'), yaml('      - {type: http, path: /a}\n'));
+    expect(await actions()).toEqual(['changed /a']);
+    const [trigger] = (await p.fns(['trigger', 'ls', 'routes', '--json'])).json;
+    expect([trigger.auth, trigger.cors]).toEqual(['key', undefined]);
   });
 
   it('--draft publishes no version; the same code again is the same version', async () => {

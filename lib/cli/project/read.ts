@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import type { ZodError } from 'zod';
+import { Refusal } from '../../core/refusal.js';
 import { CliError, EXIT, usageError } from '../failure.js';
 import { closest } from './closest.js';
 import { type ProjectSpec, projectSchema } from './schema.js';
+import { settledTrigger } from './triggers.js';
 
 export const PROJECT_FILE = 'fns.yaml';
 
@@ -42,7 +44,28 @@ export function parseProject(text: string, shown: string, env: NodeJS.ProcessEnv
   const checked = projectSchema.safeParse(document.toJS() ?? {});
   if (!checked.success)
     throw mistakes(faultsOf(checked.error).map(({ path, key, message }) => `${place(offsetOf(document, path, key))} ${message}`));
-  return withEnvironment(checked.data, env, (path) => place(offsetOf(document, path)));
+  const at = (path: PropertyKey[]): string => place(offsetOf(document, path));
+  const refused = triggerFaults(checked.data).map(({ path, message }) => `${at(path)} ${message}`);
+  if (refused.length > 0) throw mistakes(refused);
+  return withEnvironment(checked.data, env, at);
+}
+
+/** What the platform would refuse of triggers: schedules, paths, names. */
+function triggerFaults(project: ProjectSpec): Fault[] {
+  return Object.entries(project.functions).flatMap(([name, { triggers = [] }]) =>
+    triggers.flatMap((trigger, index): Fault[] => {
+      try {
+        settledTrigger(trigger);
+        return [];
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        return (error.more.errors ?? []).map(({ field, message, allowed }) => ({
+          path: ['functions', name, 'triggers', index, ...field.split('.')],
+          message: `${field} ${message}${allowed ? ` (allowed: ${allowed})` : ''}`,
+        }));
+      }
+    }),
+  );
 }
 
 const mistakes = (all: string[]): CliError => new CliError(all.join('\n     '), EXIT.usage, 'Nothing was changed.', { errors: all });

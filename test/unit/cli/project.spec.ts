@@ -75,13 +75,18 @@ describe('fns.yaml', () => {
     ['a missing field, at the thing that lacks it', 'functions:\n  a:\n    handler: x.y', 'fns.yaml:2:3 functions.a.runtime is missing'],
     [
       'a trigger without its path',
-      'functions:\n  a:\n    runtime: nodejs20\n    triggers:\n      - type: cron\n        schedule: x\n      - type: http',
+      'functions:\n  a:\n    runtime: nodejs20\n    triggers:\n      - type: cron\n        schedule: 0 3 * * *\n      - type: http',
       'fns.yaml:7:9 functions.a.triggers.1.path is missing',
     ],
     [
       'a wrong type of trigger',
       'functions:\n  a:\n    runtime: nodejs20\n    triggers:\n      - type: htp',
       /^fns\.yaml:5:\d+ functions\.a\.triggers\.0\.type must be http, cron or queue$/,
+    ],
+    [
+      'a schedule that is none',
+      'functions:\n  a:\n    runtime: nodejs20\n    triggers:\n      - type: cron\n        schedule: 1 2 3',
+      /^fns\.yaml:6:19 schedule a Unix schedule has five fields/,
     ],
     ['a name that is none', 'functions:\n  "a b":\n    runtime: nodejs20', /^fns\.yaml:2:3 'a b' is no name of a function/],
     ['no function at all', 'functions: {}', 'fns.yaml:1:12 functions must name at least one function'],
