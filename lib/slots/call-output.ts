@@ -69,6 +69,14 @@ export class CallOutput {
     this.output.endOutside();
   }
 
+  /** The process has ended: what it wrote last is read, and nothing is left open where a descendant holds the other end. */
+  close(): void {
+    this.drain(() => this.printingNow());
+    this.endLate();
+    this.launched.stdout.destroy();
+    this.launched.stderr.destroy();
+  }
+
   private drain(printing: () => Printing | undefined): void {
     this.output.drain(printing, 'stdout', this.launched.stdout);
     this.output.drain(printing, 'stderr', this.launched.stderr);

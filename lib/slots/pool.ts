@@ -25,6 +25,7 @@ const AVERAGE_WEIGHT = 0.2;
 const WARM_RETRY_MS = 1000;
 const WARM_RETRY_MAX_MS = 60_000;
 const START_RETRY_MS = 200;
+const SHORT_MS = 5;
 
 /** The slots of one spec, and the calls that wait for one of them. */
 export class Pool implements SlotOwner {
@@ -93,8 +94,9 @@ export class Pool implements SlotOwner {
       return;
     }
     this.waiting.push(job);
-    // Short calls clear the queue sooner than any start; a stuck one is seen by the next tick.
-    const isShort = this.serviceMs !== undefined && this.waiting.length * this.serviceMs < this.coldStartMs / 2;
+    // A burst of short calls clears sooner than any start, and a busy machine would make every stall look like a need:
+    // whether they still wait is seen by the next tick.
+    const isShort = this.serviceMs !== undefined && this.serviceMs < SHORT_MS;
     if (!isShort || this.slots.size === 0) this.grow();
   }
 

@@ -371,7 +371,7 @@ export class Slot implements InboxListener {
     const { started, unstarted } = this.calls.split();
     for (const job of started) if (this.wasUnread(job, started.length + unstarted.length)) unstarted.unshift(...started.splice(0));
     for (const job of started) this.settleDead(job);
-    this.output.endLate();
+    this.output.close();
     for (const job of unstarted) job.returns += 1;
     const isUnwanted = this.doom?.kind === 'retired' || this.doom?.kind === 'shutdown';
     this.owner.ended(this, wasStarting && !isUnwanted ? this.deathError().error : undefined);

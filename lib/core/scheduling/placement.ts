@@ -6,6 +6,8 @@
 /** Calls sent ahead into one slot may keep the last of them waiting about this long. */
 const QUEUE_AHEAD_MS = 1;
 const QUEUE_AHEAD_MAX = 32;
+/** Enough for a microsecond in an hour. */
+const BISECTIONS = 32;
 /** Behind a call that has run this long nothing more is queued, and what was is called back. */
 export const STUCK_MS = 5;
 
@@ -32,27 +34,34 @@ export function slotDepth(perSlot: number, serviceMs: number | undefined): numbe
 }
 
 /**
- * When the last waiting call would start if no slot is added, in ms from now. Slots free up in turn, each again after one
- * handler time. Unbounded where nothing is known of the handler and every slot is taken.
+ * When the last waiting call would start if no slot is added, in ms from now. Each slot starts one when it is free and
+ * again after each handler time; the answer is the n-th smallest of all those moments. Unbounded where nothing is known
+ * of the handler and every slot is taken.
  */
 export function expectedWaitMs(view: PoolView): number {
-  const { busy, starting, waiting, serviceMs, coldStartMs } = view;
-  const servers = busy.length + starting;
-  if (servers === 0) return Number.POSITIVE_INFINITY;
-  const free = busy.map(({ elapsedMs, queued }) => remainingMs(elapsedMs, serviceMs) + (queued > 0 ? queued * (serviceMs ?? 0) : 0));
+  const { busy, starting, waiting, serviceMs = Number.POSITIVE_INFINITY, coldStartMs } = view;
+  const free = busy.map(({ elapsedMs, queued }) => remainingMs(elapsedMs, serviceMs) + (queued > 0 ? queued * serviceMs : 0));
   for (let n = 0; n < starting; n += 1) free.push(coldStartMs);
   free.sort((a, b) => a - b);
-  const before = Math.max(0, waiting - 1);
-  const rounds = Math.floor(before / servers);
-  const first = free[before % servers]!;
-  return rounds === 0 ? first : first + rounds * (serviceMs ?? Number.POSITIVE_INFINITY);
+  if (waiting <= free.length && serviceMs === Number.POSITIVE_INFINITY) return free[waiting - 1]!;
+  if (free.length === 0 || serviceMs === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+  const startsUntil = (ms: number): number => {
+    let starts = 0;
+    for (const at of free) if (at <= ms) starts += 1 + Math.floor((ms - at) / serviceMs);
+    return starts;
+  };
+  let early = 0;
+  let late = free[0]! + waiting * serviceMs;
+  for (let step = 0; step < BISECTIONS && early < late; step += 1) {
+    const middle = (early + late) / 2;
+    if (startsUntil(middle) >= waiting) late = middle;
+    else early = middle;
+  }
+  return late;
 }
 
 /** A call that outlived the average is expected to last as long again as it already has (Lindy). */
-function remainingMs(elapsedMs: number, serviceMs: number | undefined): number {
-  if (serviceMs === undefined) return Number.POSITIVE_INFINITY;
-  return elapsedMs < serviceMs ? serviceMs - elapsedMs : elapsedMs;
-}
+const remainingMs = (elapsedMs: number, serviceMs: number): number => (elapsedMs < serviceMs ? serviceMs - elapsedMs : elapsedMs);
 
 /** Another slot is worth its start only where waiting would take longer. */
 export function wantsAnotherSlot(view: PoolView): boolean {

@@ -1,7 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { buildSync } from 'esbuild';
 import type { Clock } from '../../../lib/core/clock.js';
 import type { FunctionId, RequestId, TenantId } from '../../../lib/core/ids.js';
 import type { LogLine } from '../../../lib/core/logs/model.js';
@@ -18,15 +18,8 @@ let bundle: string | undefined;
 function bootstrap(): string {
   if (bundle) return bundle;
   bundle = join(mkdtempSync(join(tmpdir(), 'fns-bootstrap-')), 'runtime-node.js');
-  buildSync({
-    entryPoints: [join(ROOT, 'runtimes/node/bootstrap.ts')],
-    outfile: bundle,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'cjs',
-    logLevel: 'error',
-  });
+  const options = ['--bundle', '--platform=node', '--target=node20', '--format=cjs', '--log-level=error', `--outfile=${bundle}`];
+  execFileSync(join(ROOT, 'node_modules/esbuild/bin/esbuild'), [join(ROOT, 'runtimes/node/bootstrap.ts'), ...options]);
   return bundle;
 }
 
