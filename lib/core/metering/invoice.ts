@@ -1,7 +1,7 @@
 import Big from 'big.js';
 import type { FunctionId, TenantId } from '../ids.js';
 import type { Quantities } from './model.js';
-import { type Priced, type PricePlan, price, type Rate, sumOf } from './price-plan.js';
+import { type Priced, type PricePlan, price, type Rate } from './price-plan.js';
 import { gbSecOf, plain, roundMoney } from './quantity.js';
 
 export type Unit = 'request' | 'GB-second';
