@@ -25,7 +25,7 @@ import type { Database } from '../store/database.js';
 import type { ExpiryPiece } from '../store/expiry.js';
 import { Blobs } from './blobs.js';
 import { invocationExpiry } from './expiry.js';
-import { pack, type Row, unpack } from './row.js';
+import { pack, packFinished, type Row, unpack } from './row.js';
 import type { TakeOverInput } from './steps.js';
 
 /** The port over SQLite: packs, sends, unpacks. What follows from what is decided by the rules, in the writer thread. */
@@ -46,7 +46,7 @@ export class EmbeddedInvocations implements InvocationStore {
   async accept(request: AcceptRequest): Promise<rules.AcceptDecision> {
     this.#db.requireRoom();
     const fresh = rules.accept(undefined, request);
-    const answer = await this.#db.write('invocations.accept', pack(fresh.head));
+    const answer = await this.#db.write('invocations.accept', { fresh: pack(fresh.head), keyExpiresAt: request.key?.expiresAt });
     if (answer.kind === 'fresh') return fresh;
     const head = unpack(answer.row);
     return answer.kind === 'accepted' ? { kind: 'accepted', head, reopened: answer.reopened } : { kind: answer.kind, head };
@@ -108,17 +108,8 @@ export class EmbeddedInvocations implements InvocationStore {
     return this.#db.write('invocations.deposit', pack(head));
   }
 
-  /** The hot path: one row, one ledger entry, one flat message. */
-  record({ head, usage }: FinishedCall): Promise<void> {
-    const billed = usage ?? NOTHING_BILLED;
-    return this.#db.write('invocations.record', [
-      pack(head),
-      billed.version,
-      billed.memoryMb,
-      billed.billedMs,
-      billed.endedAt,
-      billed.attempt,
-    ]);
+  record(call: FinishedCall): Promise<void> {
+    return this.#db.write('invocations.record', packFinished(call));
   }
 
   heartbeat(owner: string, now: number): Promise<void> {
@@ -175,8 +166,6 @@ export class EmbeddedInvocations implements InvocationStore {
     return { kind: 'blob', digest: await this.#blobs.put(bytes), bytes: bytes.length };
   }
 }
-
-const NOTHING_BILLED = { version: '', memoryMb: 0, billedMs: 0, endedAt: 0, attempt: 0 };
 
 const headOf = (row: Row | undefined): Head | undefined => row && unpack(row);
 

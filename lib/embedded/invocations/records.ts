@@ -61,7 +61,7 @@ export function insert(db: DatabaseSyncInstance, made: Row): boolean {
   if (large) kept[16] = ELSEWHERE;
   if (db.prepare(INSERT).run(...kept).changes === 0) return false;
   if (large) putPayload(db, made);
-  if (made[15]) refer(db, made);
+  if (made[15]) refer(db, made[0], made[15]);
   return true;
 }
 
@@ -69,9 +69,10 @@ function putPayload(db: DatabaseSyncInstance, made: Row): void {
   db.prepare('INSERT OR REPLACE INTO invocation_payloads (request_id, payload) VALUES (?, ?)').run(made[0], made[16]);
 }
 
-function refer(db: DatabaseSyncInstance, made: Row): void {
-  for (const digest of made[15]!.split(' ')) {
-    db.prepare('INSERT OR IGNORE INTO invocation_blobs (digest, request_id) VALUES (?, ?)').run(digest, made[0]);
+/** Files live as long as a row names them. */
+export function refer(db: DatabaseSyncInstance, requestId: string, blobs: string): void {
+  for (const digest of blobs.split(' ')) {
+    db.prepare('INSERT OR IGNORE INTO invocation_blobs (digest, request_id) VALUES (?, ?)').run(digest, requestId);
   }
 }
 
@@ -90,7 +91,7 @@ export function updateWithoutPayload(db: DatabaseSyncInstance, found: Row, head:
 function put(db: DatabaseSyncInstance, sql: string, head: Head): Row {
   const made = pack(head);
   db.prepare(sql).run(made[3], made[7], made[8], made[9], made[10], made[11], made[12], made[13], made[15], made[17], made[18], made[0]);
-  if (made[15]) refer(db, made);
+  if (made[15]) refer(db, made[0], made[15]);
   return made;
 }
 

@@ -3,6 +3,7 @@ import type { Priority } from '../../core/functions/model.js';
 import { PRIORITIES } from '../../core/functions/model.js';
 import type { FunctionId, RequestId, TenantId } from '../../core/ids.js';
 import { type Attempt, type Chain, type Head, type Outcome, STATES, type State, type Stored } from '../../core/invocations/model.js';
+import type { FinishedCall } from '../../core/invocations/port.js';
 
 /**
  * A head as one row of the table `invocations`: a flat array, because it crosses threads with every step, and an
@@ -129,6 +130,48 @@ export function pack(head: Head): Row {
     payload?.kind === 'inline' ? payload.json : null,
     result?.kind === 'inline' ? result.json : null,
     bodyOf(head),
+  ];
+}
+
+/**
+ * A finished keyless call as it crosses to the writer, the busiest message of all: what its row needs, and what its
+ * ledger entry adds. It never waits, is leased, dead or replayed, so those columns are not sent.
+ */
+export type FinishedRow = [
+  requestId: string,
+  tenantId: string,
+  functionId: string,
+  state: number,
+  priority: number,
+  acceptedAt: number,
+  payloadBytes: number,
+  blobs: string | null,
+  result: string | null,
+  body: string,
+  version: string,
+  memoryMb: number,
+  /** 0: nothing is billed. */
+  billedMs: number,
+  endedAt: number,
+];
+
+export function packFinished({ head, usage }: FinishedCall): FinishedRow {
+  const { result } = head;
+  return [
+    head.requestId,
+    head.tenantId,
+    head.functionId,
+    STATES.indexOf(head.state),
+    PRIORITIES.indexOf(head.priority),
+    head.acceptedAt,
+    head.payloadBytes,
+    blobsOf(undefined, result),
+    result?.kind === 'inline' ? result.json : null,
+    bodyOf(head),
+    usage?.version ?? '',
+    usage?.memoryMb ?? 0,
+    usage?.billedMs ?? 0,
+    usage?.endedAt ?? 0,
   ];
 }
 

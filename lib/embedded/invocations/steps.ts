@@ -12,21 +12,26 @@ import type {
 import type { ReplayJob } from '../../core/invocations/port.js';
 import * as rules from '../../core/invocations/rules.js';
 import { insertLedger } from '../metering/tables.js';
-import { insert, load, remove, replace, row, update, updateWithoutPayload, withPayload } from './records.js';
-import { type Row, unpack } from './row.js';
+import { insert, load, refer, remove, replace, row, update, updateWithoutPayload, withPayload } from './records.js';
+import { type FinishedRow, type Row, unpack } from './row.js';
 
 type Db = DatabaseSyncInstance;
 
-/** A finished keyless call as it crosses to the writer: its row, and what its ledger entry adds to it (first is 1: it has one attempt). */
-export type RecordInput = [row: Row, version: string, memoryMb: number, billedMs: number, endedAt: number, attempt: number];
+const RECORD = `INSERT OR IGNORE INTO invocations
+  (request_id, tenant_id, function_id, state, priority, accepted_at, payload_bytes, blobs, result, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
-function record(db: Db, [made, version, memoryMb, billedMs, endedAt, attempt]: RecordInput): void {
-  if (!insert(db, made) || billedMs === 0) return;
+function record(db: Db, input: FinishedRow): void {
+  const [requestId, tenantId, functionId, state, priority, acceptedAt, payloadBytes, blobs, result, body] = input;
+  const done = db.prepare(RECORD).run(requestId, tenantId, functionId, state, priority, acceptedAt, payloadBytes, blobs, result, body);
+  if (done.changes === 0) return;
+  if (blobs) refer(db, requestId, blobs);
+  const [, , , , , , , , , , version, memoryMb, billedMs, endedAt] = input;
+  if (billedMs === 0) return;
   insertLedger(db, {
-    requestId: made[0] as RequestId,
-    attempt,
-    tenantId: made[1] as TenantId,
-    functionId: made[2] as FunctionId,
+    requestId: requestId as RequestId,
+    attempt: 1,
+    tenantId: tenantId as TenantId,
+    functionId: functionId as FunctionId,
     version,
     memoryMb,
     billedMs,
@@ -37,18 +42,29 @@ function record(db: Db, [made, version, memoryMb, billedMs, endedAt, attempt]: R
 
 export type AcceptAnswer = { kind: 'fresh' } | { kind: rules.AcceptDecision['kind']; row: Row; reopened: boolean };
 
-/** @param fresh what the request is as a new invocation: it says all that the request says */
-function accept(db: Db, fresh: Row): AcceptAnswer {
+/** `fresh` is the request as a new invocation: it says all that the request says. */
+export interface AcceptInput {
+  fresh: Row;
+  keyExpiresAt?: number;
+}
+
+function accept(db: Db, { fresh, keyExpiresAt }: AcceptInput): AcceptAnswer {
   const slot = fresh[14];
   if (slot === null) return acceptKeyless(db, fresh);
-  const request = requestOf(fresh);
   const held = heldBy(db, slot);
-  const decision = rules.accept(held, request);
+  // By far the most: nobody holds the key, and then the rule makes of the request what it was sent as.
+  if (!held) return storeFresh(db, fresh, slot, keyExpiresAt!);
+  const decision = rules.accept(held, requestOf(fresh));
   if (decision.kind !== 'accepted' || decision.head === held) {
     return { kind: decision.kind, row: row(db, decision.head.requestId)!, reopened: false };
   }
-  keepKey(db, decision.head);
-  if (decision.reopened) return { kind: 'accepted', row: replace(db, decision.head), reopened: true };
+  if (!decision.reopened) return storeFresh(db, fresh, slot, keyExpiresAt!);
+  keepKey(db, slot, held.requestId, keyExpiresAt!);
+  return { kind: 'accepted', row: replace(db, decision.head), reopened: true };
+}
+
+function storeFresh(db: Db, fresh: Row, slot: string, keyExpiresAt: number): AcceptAnswer {
+  keepKey(db, slot, fresh[0], keyExpiresAt);
   insert(db, fresh);
   return { kind: 'fresh' };
 }
@@ -64,12 +80,8 @@ function heldBy(db: Db, slot: string): Head | undefined {
   return key && load(db, key.request_id);
 }
 
-function keepKey(db: Db, head: Head): void {
-  db.prepare('INSERT OR REPLACE INTO invocation_keys (slot, request_id, expires_at) VALUES (?, ?, ?)').run(
-    head.keySlot,
-    head.requestId,
-    head.keyExpiresAt,
-  );
+function keepKey(db: Db, slot: string, requestId: string, expiresAt: number): void {
+  db.prepare('INSERT OR REPLACE INTO invocation_keys (slot, request_id, expires_at) VALUES (?, ?, ?)').run(slot, requestId, expiresAt);
 }
 
 function requestOf(fresh: Row): AcceptRequest {
