@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { asFunctionId, asRequestId, asTenantId, timePrefix } from '../../lib/core/ids.js';
 import type { LogFollow, LogLine, LogQuery, LogReader, LogSink } from '../../lib/core/logs/model.js';
 import { systemClock } from '../../lib/embedded/clock.js';
@@ -269,6 +270,31 @@ describe('log segments after a crash', () => {
     logs.append(line('told'));
     await read(logs);
     expect(logs.health()).toMatchObject({ ok: true, damaged: 1 });
+    await logs.close();
+  });
+
+  it('starts its thread again when it died; what was in the files is there, and followers go on', async () => {
+    const logs = SegmentLogs.open(folder, systemClock);
+    const ends = new AbortController();
+    const got: string[] = [];
+    const following = (async () => {
+      const query = { tenantId: asTenantId('acme'), functionId: asFunctionId('fn_one') };
+      for await (const { message } of logs.follow(query, ends.signal)) got.push(message);
+    })();
+    logs.append(line('before'));
+    expect(await read(logs)).toContain('before');
+    const { worker } = logs as unknown as { worker: Worker };
+    await worker.terminate();
+    expect(logs.health().ok).toBe(false);
+    await expect(read(logs)).rejects.toThrow('not running');
+    for (const end = Date.now() + 5_000; !logs.health().ok && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 20));
+    logs.append(line('after'));
+    expect(await read(logs)).toEqual(expect.arrayContaining(['before', 'after']));
+    for (const end = Date.now() + 5_000; !got.includes('after') && Date.now() < end; )
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(got).toEqual(['before', 'after']);
+    ends.abort();
+    await following;
     await logs.close();
   });
 });

@@ -15,6 +15,8 @@ export class Tail {
   readonly byOwner = new Map<string, KeptLine[]>();
   chars = 0;
   lineCount = 0;
+  /** Of the lines held: the file lacks those that the disk did not take. */
+  lastSeq: number;
   openedAtMs: number | undefined;
   private fd: number | undefined;
   private fileBytes = 0;
@@ -22,7 +24,9 @@ export class Tail {
   private constructor(
     private readonly folder: string,
     readonly firstSeq: number,
-  ) {}
+  ) {
+    this.lastSeq = firstSeq - 1;
+  }
 
   private get path(): string {
     return join(this.folder, `${this.firstSeq}.tail`);
@@ -40,10 +44,6 @@ export class Tail {
     if (goodBytes < file.length) truncateSync(tail.path, goodBytes);
     for (const text of texts) tail.hold(decodeRecords(text), text.length);
     return tail;
-  }
-
-  get lastSeq(): number {
-    return this.firstSeq + this.lineCount - 1;
   }
 
   /** Searchable at once; throws where the file could not take them. */
@@ -98,6 +98,7 @@ export class Tail {
       else this.byOwner.set(owner, [line]);
     }
     this.openedAtMs ??= lines[0]?.timeMs;
+    this.lastSeq = lines.at(-1)?.seq ?? this.lastSeq;
     this.lineCount += lines.length;
     this.chars += chars;
   }
