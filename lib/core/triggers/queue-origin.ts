@@ -27,7 +27,9 @@ export function queueAddress(url: string): QueueAddress {
   const [, endpoint = '', host = '', account = '', name = ''] = form;
   const isAws = /^sqs\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$/.test(host);
   const region = /(?:^|\.)sqs\.([a-z0-9-]+)\./.exec(host)?.[1] ?? /^([a-z]{2}(?:-[a-z]+)+-\d)\.queue\./.exec(host)?.[1] ?? DEFAULT_REGION;
-  return { endpoint, region, isAws, account, name };
+  // Names under localhost are the loopback (RFC 6761, 6.3), but not every resolver knows.
+  const reachable = endpoint.replace(/^(https?:\/\/)[^/:]+\.localhost(?=:|$)/, '$1localhost');
+  return { endpoint: reachable, region, isAws, account, name };
 }
 
 /** Where a trigger's messages come from, as the event names it. Always the same for the same trigger: batches repeat to the byte. */
