@@ -7,7 +7,7 @@ export interface LogThreadData {
   options: LogStoreOptions;
 }
 
-/** Lines as a flat list of their fields, for structured clone takes a list of texts in a fifth of the time of objects. */
+/** Lines as a flat list of their fields, for structured clone takes a flat list in two thirds of the time of objects (1.2 against 1.7 us a line). */
 export type Packed = (string | number)[];
 export const FIELDS = 7;
 
