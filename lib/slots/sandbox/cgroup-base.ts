@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -106,6 +106,7 @@ const foldersOf = (base: CgroupBase): string[] => [
 /** Ends what runs in groups of an earlier run and removes them. */
 function sweep(base: CgroupBase): void {
   for (const folder of foldersOf(base)) {
+    if (!existsSync(folder)) continue;
     for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) endGroup(join(folder, entry.name));
   }
 }

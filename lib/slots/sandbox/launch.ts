@@ -9,6 +9,7 @@ import { type CgroupBase, cgroupBase, removeCgroupBase } from './cgroup-base.js'
 import { Confinement, PROCESSES_PER_SLOT } from './confinement.js';
 import type { SlotNamespace } from './network.js';
 import { ReadableCopies } from './readable-copies.js';
+import { forget } from './remains.js';
 import { SandboxedSlot } from './sandboxed-slot.js';
 import { explainFolder, type SlotSite, SlotSites } from './slot-site.js';
 import { bwrapPlan, type PlanInput, plainPlan, type Tier, type TierPlan, userPlan } from './tiers.js';
@@ -30,10 +31,13 @@ export interface SlotNetwork {
   close(): Promise<void>;
 }
 
+/** The platform's name among those on this machine. */
+export const machineName = (dataDir: string): string => `fns-${createHash('sha256').update(dataDir).digest('hex').slice(0, 12)}`;
+
 /** Slots lie outside the data folder (which only the platform may enter) where their user must reach them by path. */
-function slotsRoot(tier: Tier, dataDir: string): string {
+export function slotsRoot(tier: Tier, dataDir: string): string {
   if (tier !== 'B') return join(dataDir, 'slots');
-  const name = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
+  const name = machineName(dataDir);
   for (const base of ['/var/lib/fns', join(tmpdir(), 'fns-slots')]) {
     try {
       mkdirSync(base, { recursive: true, mode: 0o711 });
@@ -52,6 +56,7 @@ class TierLauncher implements Launcher {
   private readonly copies: ReadableCopies;
   private readonly cgroups: CgroupBase;
   private readonly running = new Set<SandboxedSlot>();
+  private closing: Promise<void> | undefined;
 
   constructor(
     private readonly tier: Tier,
@@ -63,19 +68,21 @@ class TierLauncher implements Launcher {
     this.sites = new SlotSites(this.root, tier === 'B' || (tier === 'A' && isRoot()));
     explainFolder(this.root);
     this.copies = new ReadableCopies(join(this.root, 'runtime'));
-    this.cgroups = cgroupBase(`fns-${createHash('sha256').update(options.dataDir).digest('hex').slice(0, 12)}`);
+    this.cgroups = cgroupBase(machineName(options.dataDir));
   }
 
   async launch(request: LaunchRequest): Promise<LaunchedSlot> {
     const site = await this.sites.take();
     const memoryMb = request.memoryMb + RUNTIME_OVERHEAD_MB[request.kind];
     let network: SlotNamespace | undefined;
+    let confinement: Confinement | undefined;
     try {
-      const confinement = await Confinement.make(this.cgroups, site.name, memoryMb, site.uid);
+      confinement = await Confinement.make(this.cgroups, site.name, memoryMb, site.uid);
       network = request.network === 'internet' ? await this.options.network?.take() : undefined;
       return await this.start(request, site, confinement, network);
     } catch (error) {
       network?.giveBack();
+      await confinement?.dispose();
       await this.sites.giveBack(site);
       throw error instanceof PlatformFault
         ? error
@@ -83,12 +90,18 @@ class TierLauncher implements Launcher {
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.closing ??= this.end();
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
     for (const slot of this.running) slot.kill();
     await Promise.all([...this.running].map((slot) => slot.released));
     await this.options.network?.close();
     removeCgroupBase(this.cgroups);
     this.sites.close();
+    forget(machineName(this.options.dataDir));
   }
 
   private async start(

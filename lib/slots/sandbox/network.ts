@@ -1,8 +1,9 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { forwardedElsewhere } from './remains.js';
 import { isRoot, systemTool } from './tools.js';
 
 const run = promisify(execFile);
@@ -79,33 +80,34 @@ export function resolvers(): string[] {
 export class RoutedNetwork {
   private readonly free: string[] = [];
   private made = 0;
-  private readonly restore: (() => void)[] = [];
+  /** Interfaces on which routing was off before any platform came. */
+  private devices: string[] = [];
 
   private constructor(
-    private readonly prefix: string,
+    private readonly name: string,
+    readonly prefix: string,
     private readonly block: number,
     private readonly resolvConf: string,
   ) {}
 
-  /** Rejects where this machine does not allow it. `folder` is for files that slots may read. */
-  static async open(name: string, folder: string): Promise<RoutedNetwork> {
+  /**
+   * Rejects where this machine does not allow it. `name` is the platform's among those on this machine; `folder` is for files
+   * that slots may read; `noted` is told what would be left if this process were killed, before it is made.
+   */
+  static async open(name: string, folder: string, noted: (left: { prefix: string; forwarding: string[] }) => void): Promise<RoutedNetwork> {
     const missing = ['ip', 'nft', 'nsenter'].filter((tool) => !systemTool(tool));
-    if (!isRoot() || missing.length > 0)
-      throw new Error(missing.length > 0 ? `${missing.join(' and ')} missing (packages iproute2, nftables, util-linux)` : 'not root');
+    if (missing.length > 0) throw new Error(`${missing.join(' and ')} missing (packages iproute2, nftables, util-linux)`);
+    if (!isRoot()) throw new Error('not root');
     const hash = createHash('sha256').update(name).digest();
     const prefix = `fns${hash.toString('hex').slice(0, 6)}`;
     const resolvConf = join(folder, 'resolv.conf');
-    writeFileSync(
-      resolvConf,
-      `${resolvers()
-        .map((address) => `nameserver ${address}`)
-        .join('\n')}\noptions timeout:2 attempts:2\n`,
-      { mode: 0o644 },
-    );
-    const network = new RoutedNetwork(prefix, freeBlock(hash[0] as number, prefix), resolvConf);
-    await network.sweep();
+    const lines = resolvers().map((address) => `nameserver ${address}`);
+    writeFileSync(resolvConf, `${[...lines, 'options timeout:2 attempts:2'].join('\n')}\n`, { mode: 0o644 });
+    const network = new RoutedNetwork(name, prefix, freeBlock(hash[0] as number, prefix), resolvConf);
     try {
-      network.forward();
+      network.devices = devicesOut(name);
+      noted({ prefix, forwarding: network.devices });
+      for (const device of network.devices) writeFileSync(forwardingFile(device), '1');
       execFileSync(nft(), ['-f', '-'], { input: network.rules(), stdio: ['pipe', 'ignore', 'pipe'] });
       // The first shows that it works at all.
       network.free.push(await network.make());
@@ -121,11 +123,9 @@ export class RoutedNetwork {
     return { path: `/run/netns/${name}`, resolvConf: this.resolvConf, giveBack: () => void this.free.push(name) };
   }
 
-  async close(): Promise<void> {
-    await this.sweep();
-    const undos = this.restore.splice(0);
-    // Another platform's slots may still need the way out: the last one to leave closes it.
-    if (!routes().some(({ dev }) => dev?.startsWith('fns'))) for (const undo of undos) undo();
+  close(): Promise<void> {
+    this.free.length = 0;
+    return removeNetwork(this.name, this.prefix, this.devices);
   }
 
   private async make(): Promise<string> {
@@ -145,17 +145,6 @@ export class RoutedNetwork {
     return name;
   }
 
-  /** Routing is switched on for the interfaces that lead out only, and off again at the end. */
-  private forward(): void {
-    const devices = new Set(routes().flatMap(({ dst, dev }) => (dst === 'default' && dev ? [dev] : [])));
-    for (const device of devices) {
-      const file = forwardingFile(device);
-      if (readFileSync(file, 'utf8').trim() === '1') continue;
-      writeFileSync(file, '1');
-      this.restore.push(() => writeFileSync(file, '0'));
-    }
-  }
-
   private rules(): string {
     const links = `"${this.prefix}*"`;
     const neighbours = routes().flatMap(({ dst, dev, gateway }) => (dst === 'default' || gateway || dev?.startsWith('fns') ? [] : [dst]));
@@ -163,18 +152,21 @@ export class RoutedNetwork {
     const dns = resolvers();
     const resolve = dns.length > 0 ? `iifname ${links} ip daddr { ${dns.join(', ')} } meta l4proto { tcp, udp } th dport 53 accept` : '';
     // This machine routed nothing before: it still routes for nobody but slots.
-    const others = this.restore.length > 0 ? 'drop' : 'accept';
+    const others = this.devices.length > 0 ? 'drop' : 'accept';
     return `table inet ${this.prefix}
 delete table inet ${this.prefix}
 table inet ${this.prefix} {
   set closed { type ipv4_addr; flags interval; auto-merge; elements = { ${closed} } }
+  # A reset at once, for ICMP errors are limited to one a second and callers would wait for their timeout.
   chain input { type filter hook input priority -10; policy accept;
     ${resolve}
+    iifname ${links} meta l4proto tcp reject with tcp reset
     iifname ${links} reject with icmpx type admin-prohibited
   }
   chain forwarded { type filter hook forward priority -10; policy accept;
     ${resolve}
     iifname ${links} meta nfproto ipv6 drop
+    iifname ${links} ip daddr @closed meta l4proto tcp reject with tcp reset
     iifname ${links} ip daddr @closed reject with icmpx type admin-prohibited
     iifname ${links} accept
     oifname ${links} ct state established,related accept
@@ -189,21 +181,30 @@ table inet ${this.prefix} {
 }
 `;
   }
+}
 
-  /** Removes the table and namespaces, also those of an earlier run. */
-  private async sweep(): Promise<void> {
-    await run(nft(), ['delete', 'table', 'inet', this.prefix]).catch(() => undefined);
-    const { stdout } = await run(ip(), ['netns', 'list']).catch(() => ({ stdout: '' }));
-    const names = stdout.split('\n').map((line) => line.split(' ')[0] ?? '');
-    const mine = names.filter((each) => each.startsWith(`${this.prefix}-`));
-    if (mine.length > 0)
-      await batch(
-        mine.map((each) => `netns delete ${each}`),
-        '-force',
-      ).catch(() => undefined);
-    this.made = 0;
-    this.free.length = 0;
-  }
+/** Interfaces that lead out, as far as they route only for platforms: none where the machine is a router anyway. */
+function devicesOut(name: string): string[] {
+  const elsewhere = forwardedElsewhere(name);
+  const out = new Set(routes().flatMap(({ dst, dev }) => (dst === 'default' && dev ? [dev] : [])));
+  return [...out].filter((device) => elsewhere.has(device) || readFileSync(forwardingFile(device), 'utf8').trim() === '0');
+}
+
+/** Removes a platform's namespaces and rules, and switches routing off again unless another platform needs it. */
+export async function removeNetwork(name: string, prefix: string, devices: readonly string[]): Promise<void> {
+  if (!systemTool('ip') || !systemTool('nft')) return;
+  const { stdout } = await run(ip(), ['netns', 'list']).catch(() => ({ stdout: '' }));
+  const names = stdout.split('\n').map((line) => line.split(' ')[0] ?? '');
+  const mine = names.filter((each) => each.startsWith(`${prefix}-`));
+  if (mine.length > 0)
+    await batch(
+      mine.map((each) => `netns delete ${each}`),
+      '-force',
+    ).catch(() => undefined);
+  const elsewhere = forwardedElsewhere(name);
+  for (const device of devices)
+    if (!elsewhere.has(device) && existsSync(forwardingFile(device))) writeFileSync(forwardingFile(device), '0');
+  await run(nft(), ['delete', 'table', 'inet', prefix]).catch(() => undefined);
 }
 
 /** Another platform on this machine uses another block. */
