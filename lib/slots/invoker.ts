@@ -39,6 +39,7 @@ export class SlotInvoker implements Invoker, PoolHost {
   private readonly prepared: Prepared;
   private readonly budgetMb: number;
   private readonly maxStarting = Math.max(2, availableParallelism() * 2);
+  private readonly tally = { open: 0 };
   private usedMb = 0;
   private isTicking = false;
   private isDraining = false;
@@ -58,7 +59,7 @@ export class SlotInvoker implements Invoker, PoolHost {
     if (this.isDraining) return BUSY;
     const pool = this.pools.get(spec.key) ?? this.open(spec);
     if (!this.isTicking) this.startTicking();
-    return new Promise((resolve) => pool.submit(new Job(call, this.options.clock.monotonicMs(), resolve)));
+    return new Promise((resolve) => pool.submit(new Job(call, this.options.clock.monotonicMs(), resolve, this.tally)));
   }
 
   keepWarm(spec: SlotSpec): void {
@@ -97,8 +98,7 @@ export class SlotInvoker implements Invoker, PoolHost {
     this.isDraining = true;
     const { clock } = this.options;
     const deadline = clock.monotonicMs() + withinMs;
-    const isQuiet = (): boolean => [...this.pools.values()].every((pool) => pool.isQuiet);
-    while (!isQuiet() && clock.monotonicMs() < deadline) await this.pause(TICK_MS / 2);
+    while (this.tally.open > 0 && clock.monotonicMs() < deadline) await this.pause(TICK_MS / 2);
     this.isClosed = true;
     for (const pool of this.pools.values()) pool.shutDown();
     while ([...this.pools.values()].some((pool) => !pool.isGone)) {

@@ -26,7 +26,10 @@ export class Job implements CallFields {
     /** Monotonic ms. */
     readonly submittedAt: number,
     private readonly resolve: (end: SlotEnd) => void,
+    /** Counts calls without an end. */
+    private readonly tally: { open: number },
   ) {
+    tally.open += 1;
     this.attempt = call.attempt;
     this.streamed = call.onChunk !== undefined;
     this.requestId = call.requestId;
@@ -37,11 +40,8 @@ export class Job implements CallFields {
   settle(end: SlotEnd): void {
     if (this.settled) return;
     this.settled = true;
+    this.tally.open -= 1;
     this.resolve(end);
-  }
-
-  get isSettled(): boolean {
-    return this.settled;
   }
 }
 

@@ -1,6 +1,6 @@
 import { DEFAULTS } from '../core/defaults.js';
 import type { ErrorInfo } from '../core/invocations/model.js';
-import { expectedWaitMs, type PoolView, STUCK_MS, slotDepth, slotValue, wantsAnotherSlot } from '../core/scheduling/placement.js';
+import { type PoolView, STUCK_MS, slotDepth, slotValue, wantsAnotherSlot } from '../core/scheduling/placement.js';
 import type { SlotCounts, SlotSpec } from '../core/scheduling/port.js';
 import type { SlotEvent } from './events.js';
 import type { Assignment } from './frames.js';
@@ -57,10 +57,6 @@ export class Pool implements SlotOwner {
     this.coldStartMs = this.leastColdStartMs;
   }
 
-  get isQuiet(): boolean {
-    return this.waiting.length === 0 && [...this.slots].every((slot) => slot.isEmpty);
-  }
-
   get isGone(): boolean {
     return this.slots.size === 0 && this.launching === 0 && this.waiting.length === 0;
   }
@@ -88,7 +84,7 @@ export class Pool implements SlotOwner {
 
   submit(job: Job): void {
     this.heat += 1;
-    const slot = this.idle.pop() ?? (this.waiting.length === 0 ? this.roomiest() : undefined);
+    const slot = this.takeIdle() ?? (this.waiting.length === 0 ? this.roomiest() : undefined);
     if (slot) {
       this.dispatch(slot, job);
       return;
@@ -159,11 +155,6 @@ export class Pool implements SlotOwner {
     slot.retire();
   }
 
-  /** Ms until a call that came now would start; for tests and for the answer's Retry-After. */
-  expectedWaitMs(now: number): number {
-    return expectedWaitMs(this.view(now));
-  }
-
   /* ---- what slots tell */
 
   ready(slot: Slot): void {
@@ -189,9 +180,9 @@ export class Pool implements SlotOwner {
 
   returned(jobs: Job[]): void {
     this.waiting.unshift(...jobs);
-    for (const slot of [...this.idle]) {
-      if (this.waiting.length === 0) return;
-      this.idle.splice(this.idle.indexOf(slot), 1);
+    while (this.waiting.length > 0) {
+      const slot = this.takeIdle();
+      if (!slot) break;
       this.dispatch(slot, this.waiting.shift()!);
     }
     this.grow();
@@ -211,6 +202,14 @@ export class Pool implements SlotOwner {
   }
 
   /* ---- inside */
+
+  /** The one used last, so that the others grow old. One that broke while it was idle is left out: its end is on the way. */
+  private takeIdle(): Slot | undefined {
+    for (;;) {
+      const slot = this.idle.pop();
+      if (!slot?.isDoomed) return slot;
+    }
+  }
 
   private dispatch(slot: Slot, job: Job): void {
     // Its code was loaded for this call: the first in a slot that was started because calls waited.
@@ -265,15 +264,9 @@ export class Pool implements SlotOwner {
   private async start(isForCall: boolean, wishedAt: number): Promise<void> {
     const { spec, host } = this;
     this.launching += 1;
-    let launched: LaunchedSlot | undefined;
+    const taking = host.take(spec);
     try {
-      const [taken, folders] = await Promise.all([
-        host.take(spec).then((process) => {
-          launched = process.launched;
-          return process;
-        }),
-        host.folders(spec),
-      ]);
+      const [taken, folders] = await Promise.all([taking, host.folders(spec)]);
       const seen = await taken.launched.assign({ ...folders, tenantId: spec.tenantId, memoryMb: spec.memoryMb });
       this.launching -= 1;
       const slot = new Slot(spec, taken.launched, taken.kind, this.observed(taken.isPrepared), host.parts, wishedAt, isForCall);
@@ -283,7 +276,11 @@ export class Pool implements SlotOwner {
       if (this.isRetiring && this.waiting.length === 0) slot.retire();
     } catch (error) {
       this.launching -= 1;
-      launched?.kill();
+      // The process may come only now, with nobody left to own it.
+      taking.then(
+        ({ launched }) => launched.kill(),
+        () => undefined,
+      );
       this.startFailed(error);
     }
   }

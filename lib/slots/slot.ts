@@ -3,6 +3,7 @@ import type { ErrorInfo } from '../core/invocations/model.js';
 import { STUCK_MS } from '../core/scheduling/placement.js';
 import type { SlotEnd, SlotSpec } from '../core/scheduling/port.js';
 import { CallOutput } from './call-output.js';
+import { type Doom, verdictOnDeath } from './death.js';
 import { type Assignment, encodeCalls, encodeFrame, Frame, FrameError } from './frames.js';
 import { Inbox, type InboxListener } from './inbox.js';
 import { type Job, roundedMs, SlotErrors } from './job.js';
@@ -22,16 +23,6 @@ export interface SlotOwner {
   /** The process has ended. `initError` where its code never was loaded. */
   ended(slot: Slot, initError: ErrorInfo | undefined): void;
 }
-
-/** Why the invoker ended the process itself. */
-type Doom =
-  | { kind: 'deadline'; job: Job }
-  | { kind: 'memory' }
-  | { kind: 'forged'; what: string }
-  | { kind: 'init'; error: ErrorInfo }
-  /** Not needed any more: nothing runs in it. */
-  | { kind: 'retired' }
-  | { kind: 'shutdown' };
 
 /** An exit is final this long after it was seen, even where a descendant holds the channel open; a kill after the longer one. */
 const EXIT_GRACE_MS = 100;
@@ -63,6 +54,7 @@ export class Slot implements InboxListener {
   private isFlushing = false;
   private isRecalled = false;
   private memoryCheckedAt = 0;
+  private assignedAt = Number.POSITIVE_INFINITY;
   private servedMs = 0;
   private servedCalls = 0;
 
@@ -99,6 +91,7 @@ export class Slot implements InboxListener {
   }
 
   assign(assignment: Assignment): void {
+    this.assignedAt = this.parts.clock.monotonicMs();
     this.launched.socket.write(encodeFrame(Frame.ASSIGN, JSON.stringify(assignment)));
   }
 
@@ -131,7 +124,7 @@ export class Slot implements InboxListener {
       if (isFinal) this.finish();
     } else if (this.state === 'starting') {
       const limit = DEFAULTS.initTimeoutMs;
-      if (now - this.wishedAt > limit) this.kill({ kind: 'init', error: SlotErrors.initTimeout(limit) });
+      if (now - this.assignedAt > limit) this.kill({ kind: 'init', error: SlotErrors.initTimeout(limit) });
       else this.watchMemory(now);
     } else if (this.isEmpty) {
       if (!this.isFrozen && now - this.idleSince >= DEFAULTS.freezeAfterIdleMs) this.freeze();
@@ -396,13 +389,6 @@ export class Slot implements InboxListener {
   }
 
   private deathError(): { outcome: 'failed' | 'lost'; error: ErrorInfo } {
-    const { doom, exit } = this;
-    if (doom?.kind === 'memory' || exit?.oom || (!doom && this.output.saysOutOfMemory)) {
-      return { outcome: 'failed', error: SlotErrors.outOfMemory(this.spec.memoryMb) };
-    }
-    if (doom?.kind === 'forged') return { outcome: 'failed', error: SlotErrors.forged(doom.what) };
-    if (doom?.kind === 'init') return { outcome: 'failed', error: doom.error };
-    if (doom) return { outcome: 'lost', error: SlotErrors.lost('The platform ended the process of the function.') };
-    return { outcome: 'failed', error: SlotErrors.exited(exit?.code ?? null, exit?.signal ?? null) };
+    return verdictOnDeath(this.spec, this.doom, this.exit, this.output.saysOutOfMemory);
   }
 }

@@ -241,6 +241,7 @@ describe('faults of tenant code stay with the call', () => {
     });
     expect(broken.invoker.counts()).toEqual({ starting: 0, idle: 0, busy: 0 });
     await broken.close();
+    await broken.until('no process is left', () => broken.launcher.launched.every(({ pid }) => !isAlive(pid)));
   });
 
   it('damaged code is what the function sees, loaded anew with the next slot', async () => {
