@@ -25,11 +25,18 @@ export function adapters(database: Database, clock: Clock) {
     await audit.expire(now);
     return false;
   };
+  const code = new FolderCodeStore(join(dataDir, 'code'));
+  const functions = new EmbeddedFunctionStore(database, sealer);
+  const codeSweep = async (now: number): Promise<boolean> => {
+    // Young entries stay: an upload may be about to point to one.
+    await code.sweep(await functions.codeInUse(), 3_600_000, now);
+    return false;
+  };
   return {
     audit,
-    code: new FolderCodeStore(join(dataDir, 'code')),
-    functions: new EmbeddedFunctionStore(database, sealer),
-    expiry: new Expiry(clock, [...invocations.expiry(), auditExpiry]),
+    code,
+    functions,
+    expiry: new Expiry(clock, [...invocations.expiry(), auditExpiry, codeSweep]),
     invocations,
     logs: SegmentLogs.open(dataDir, clock),
     metering: new EmbeddedMetering(database),

@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
 import { DEFAULTS } from '../core/defaults.js';
 import { type FunctionRecord, LATEST } from '../core/functions/model.js';
 import { asTenantId, base32, type FunctionId, timePrefix } from '../core/ids.js';
 import type { MeasuredAttempt } from '../core/invocations/parts.js';
 import { MetricsRecorder } from '../core/metrics/recorder.js';
 import { Metrics } from '../core/metrics/service.js';
-import { api } from '../http/app.js';
 import { fnsServer } from '../http/fast-lane/server.js';
 import { JsonThread } from '../http/json/json-thread.js';
+import { controlPlaneListener } from '../http/listener.js';
 import type { Health, Services } from '../http/services.js';
 import { handleSite } from '../http/site/site.js';
 import { siteTarget } from '../http/site/target.js';
@@ -131,7 +130,7 @@ export class Platform {
   private listen(): Promise<number> {
     const { domain } = this;
     const newRequestId = () => `req_${timePrefix(clock.now())}${base32(random.bytes(10), 16)}`;
-    const controlPlane = getRequestListener(api(this.services()).fetch, { overrideGlobalObjects: false });
+    const controlPlane = controlPlaneListener(this.services());
     const find: Domain['catalog']['find'] = (tenantId, functionId) => domain.catalog.find(tenantId, functionId);
     const site = {
       sites: domain.runners.sites,
@@ -211,7 +210,9 @@ export class Platform {
         store: store.ok ? { ok: true } : { ok: false, detail: store.why },
         meter: meterFault ? { ok: false, detail: meterFault.message } : { ok: true },
         sandbox: { ok: true, tier, detail: why.join('; ') || undefined },
-        runtimes: { ok: true, list: runtimes },
+        // Anybody may ask: where interpreters lie on this machine is nobody's business.
+        runtimes: { ok: true, list: runtimes.map(({ runtime, version, works, reason }) => ({ runtime, version, works, reason })) },
+        logs: this.stores.logs.health(),
         start: { ok: this.ready, detail: this.ready ? undefined : 'starting or stopping' },
       },
     };

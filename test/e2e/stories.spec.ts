@@ -18,7 +18,7 @@ describe('the stories of the main job, on one machine', () => {
   /** A second tenant with a key of its own. */
   const neighbour = async (tenantId: string, quotas = {}) => {
     const made = await platform.ok('POST', '/tenants', { tenantId, quotas });
-    return made.secret as string;
+    return made.ownerKey.key as string;
   };
 
   it('1. a cold function’s first call is a cold start, says so, and is quick', async () => {
