@@ -7,7 +7,7 @@ const base = {
   // Sources import each other as they will run ('./x.js'); here the same name is the TypeScript file.
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   // Some libraries ship ES modules only; they are transformed like our own code.
-  transformIgnorePatterns: ['/node_modules/(?!(chokidar|readdirp|big\\.js|croner)/)', '/dist/'],
+  transformIgnorePatterns: ['/node_modules/(?!(chokidar|readdirp|big\\.js)/)', '/dist/'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.fns/'],
 };
 const project = (displayName, extra = {}) => ({

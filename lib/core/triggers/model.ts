@@ -1,7 +1,5 @@
 import type { FunctionId, TenantId, TriggerId } from '../ids.js';
 
-export const TRIGGER_TYPES = ['http', 'cron', 'queue'] as const;
-
 /** Methods that a route may name; `ANY` is every method that no other route of the same path takes. */
 export const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS', 'ANY'] as const;
 export type Method = (typeof METHODS)[number];
