@@ -252,6 +252,7 @@ export type WithdrawDecision =
 
 /** A sync call that found no slot leaves no trace and uses up no key; what an earlier call left stays. */
 export function withdraw(head: Head | undefined, ref: ClaimRef): WithdrawDecision {
+  if (head?.lastNonce === undoneNonce(ref)) return { kind: 'closed', head };
   if (!head || !holds(head, ref) || head.mode !== 'sync') return { kind: 'stale' };
   const before = head.attempts.at(-1);
   if (!before) return { kind: 'removed' };
@@ -267,23 +268,26 @@ export function withdraw(head: Head | undefined, ref: ClaimRef): WithdrawDecisio
   return { kind: 'closed', head: closed };
 }
 
+/** Whether its handler started, and how far it came, nobody can tell any more. */
+const lostAttempt = (lease: Lease): Attempt => ({
+  attempt: lease.attempt,
+  version: '',
+  codeSha256: '',
+  memoryMb: 0,
+  startedAt: lease.claimedAt,
+  durationMs: 0,
+  billedMs: 0,
+  coldStart: false,
+  outcome: 'LOST',
+  fault: 'platform',
+  error: { type: 'Platform.OwnerLost', message: 'The process that ran this attempt ended before the outcome was recorded.' },
+});
+
 /** The owner of the lease died: the attempt is lost by our fault, unbilled; it goes on elsewhere or ends by its rules. */
 export function takeover(head: Head, now: number, nonce: string): Head {
   const { lease } = head;
   if (!lease) return head;
-  const lost: Attempt = {
-    attempt: lease.attempt,
-    version: '',
-    codeSha256: '',
-    memoryMb: 0,
-    startedAt: lease.claimedAt,
-    durationMs: 0,
-    billedMs: 0,
-    coldStart: false,
-    outcome: 'LOST',
-    fault: 'platform',
-    error: { type: 'Platform.OwnerLost', message: 'The process that ran this attempt ended before the outcome was recorded.' },
-  };
+  const lost = lostAttempt(lease);
   const next: Head = {
     ...head,
     lease: undefined,
@@ -300,8 +304,9 @@ export function takeover(head: Head, now: number, nonce: string): Head {
 /** Ends it without another attempt. What has come to its end stays as it is. */
 export function bury(head: Head, reason: DeadReason, now: number, nonce: string): Head {
   if (TERMINAL.has(head.state)) return head;
+  const attempts = head.lease ? [...head.attempts, lostAttempt(head.lease)] : head.attempts;
   const error = head.error ?? { type: 'Platform.NotRun', message: `It ended without having run: ${reason}.` };
-  return { ...dead(head, reason, now), lastNonce: nonce, error };
+  return { ...dead(head, reason, now), attempts, lastNonce: nonce, error };
 }
 
 /**
