@@ -246,6 +246,8 @@ class Slot:
         self.log_bytes = 10 * 1024 * 1024
         self.result_bytes = 6 * 1024 * 1024
         self.reading = threading.Lock()
+        # What is printed at load, or by what a finished call left behind, is capped like a call's.
+        self.outside = types.SimpleNamespace(id=0, printed=0, dropped=0)
 
     # ---------------------------------------------------------------- output
 
@@ -260,8 +262,7 @@ class Slot:
             return
         call = self.call_now()
         if call is None:
-            self.channel.print(0, stream, data)
-            return
+            call = self.outside
         room = self.log_bytes - call.printed
         kept = data if len(data) <= room else data[:max(0, room)]
         call.printed += len(kept)
@@ -352,8 +353,10 @@ class Slot:
         if getpid() != self.channel.owner:
             leave(0)  # A child that the handler forked came back out of it.
         call.done = True
-        if call.dropped:
-            self.channel.frame(DROPPED, struct.pack("<Id", call.id, call.dropped))
+        for printed in (call, self.outside):
+            if printed.dropped:
+                self.channel.frame(DROPPED, struct.pack("<Id", printed.id, printed.dropped))
+        self.outside.printed = self.outside.dropped = 0
         self.channel.frame(kind, struct.pack("<I", call.id), body)
         if kind == BROKEN:
             leave(0)
