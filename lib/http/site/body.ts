@@ -16,8 +16,16 @@ export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
+/** How long a body may stand still, and take in all. */
+export interface BodyPatience {
+  idleMs: number;
+  overallMs: number;
+}
+
+const PATIENCE: BodyPatience = { idleMs: DEFAULTS.siteBodyIdleMs, overallMs: DEFAULTS.siteBodyMs };
+
 /** The whole body, within its limit and in time. Rejects with a Refusal, or with ClientGone. */
-export function readBody(req: IncomingMessage): Buffer | Promise<Buffer> {
+export function readBody(req: IncomingMessage, { idleMs, overallMs } = PATIENCE): Buffer | Promise<Buffer> {
   const length = req.headers['content-length'];
   if (length === undefined && req.headers['transfer-encoding'] === undefined) return EMPTY;
   if (length === '0') return EMPTY;
@@ -25,8 +33,8 @@ export function readBody(req: IncomingMessage): Buffer | Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const overall = setTimeout(() => end(tooSlow()), DEFAULTS.siteBodyMs);
-    const idle = setTimeout(() => end(tooSlow()), DEFAULTS.siteBodyIdleMs);
+    const overall = setTimeout(() => end(tooSlow()), overallMs);
+    const idle = setTimeout(() => end(tooSlow()), idleMs);
     const onData = (chunk: Buffer) => {
       size += chunk.length;
       if (size > DEFAULTS.siteBodyBytes) return end(tooLarge());

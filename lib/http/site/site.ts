@@ -12,7 +12,7 @@ import type { Cors, HttpTrigger } from '../../core/triggers/model.js';
 import type { Match } from '../../core/triggers/routes.js';
 import { problemAnswer, refusalOf, unauthenticated } from '../problem.js';
 import { siteAnswer } from './answer.js';
-import { ClientGone, discardBody, readBody } from './body.js';
+import { type BodyPatience, ClientGone, discardBody, readBody } from './body.js';
 import { compressed } from './compress.js';
 import { corsHeaders, isPreflight, preflight } from './cors.js';
 import { httpEvent } from './event.js';
@@ -27,6 +27,8 @@ export interface SiteDeps {
   clock: Clock;
   /** New each time; names the request in the event and in refusals that happen before the function is called. */
   newRequestId(): string;
+  /** Default: DEFAULTS.siteBodyIdleMs and siteBodyMs. */
+  patience?: BodyPatience;
   /** Told of what a caller must not see. */
   onFault(error: unknown, at: { requestId: string; method: string; path: string }): void;
 }
@@ -89,7 +91,7 @@ async function serve(
   const found = deps.findFunction(trigger.tenantId, trigger.functionId);
   const fn = found instanceof Promise ? await found : found;
   if (!fn) throw new Refusal(404, 'FNS_404_ROUTE', 'The function of this route is gone.');
-  const read = readBody(req);
+  const read = readBody(req, deps.patience);
   const body = read instanceof Promise ? await read : read;
   const call = callOf(req, target, match, fn, caller, body, add.requestId, deps.clock.now());
   // A stored answer is given again to whoever repeats the request, so under a key it is kept in one piece.

@@ -1,5 +1,5 @@
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { asTenantId } from '../../../lib/core/ids.js';
 import type { InvokeCall, SyncAnswer } from '../../../lib/core/invocations/service.js';
@@ -63,6 +63,7 @@ describe('a site', () => {
       findFunction: () => ({ functionId: 'fn_1', name: 'f' }) as never,
       clock: { now: () => Date.parse('2026-03-12T19:03:58.390Z') } as never,
       newRequestId: () => 'req_new',
+      patience: { idleMs: 300, overallMs: 1_000 },
       onFault: (error) => {
         throw error;
       },
@@ -342,6 +343,21 @@ describe('a site', () => {
     const big = Buffer.alloc(6 * 1024 * 1024 + 1);
     expect((await open('POST', '/http/default/hello/x', { body: big })).status).toBe(413);
     expect((await open('POST', '/http/default/hello/x', { body: big, headers: { 'transfer-encoding': 'chunked' } })).status).toBe(413);
+    expect(calls).toHaveLength(0);
+  });
+
+  it.each([
+    ['stands still', 10_000],
+    ['drips for ever', 100],
+  ])('answers 408 to a body that %s, and never calls the function', async (_what, everyMs) => {
+    route();
+    const socket = net.connect(port, '127.0.0.1');
+    socket.write('POST /http/default/hello/x HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx');
+    const drip = setInterval(() => socket.write('x'), everyMs);
+    const answer = await new Promise<string>((done) => socket.on('data', (bytes) => done(bytes.toString())));
+    clearInterval(drip);
+    socket.destroy();
+    expect(answer).toMatch(/^HTTP\/1\.1 408 [\s\S]*FNS_408_SLOW_BODY/);
     expect(calls).toHaveLength(0);
   });
 
