@@ -9,6 +9,7 @@ const base = {
   // Some libraries ship ES modules only; they are transformed like our own code.
   transformIgnorePatterns: ['/node_modules/(?!(chokidar|readdirp|big\\.js)/)', '/dist/'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/.fns/'],
+  setupFiles: ['<rootDir>/test/seed.ts'],
 };
 const project = (displayName, extra = {}) => ({
   ...base,

@@ -79,7 +79,7 @@ describe('a ready queue', () => {
         expect(new Set(taken).size).toBe(id);
         expect(taken).toHaveLength(id);
       }),
-      { numRuns: 60 },
+      { numRuns: 15 },
     );
   });
 });
