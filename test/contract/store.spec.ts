@@ -205,6 +205,9 @@ describe('the store', () => {
       await expect(refused).rejects.toThrow(FolderInUse);
       await expect(refused).rejects.toThrow(folder);
       await expect(refused).rejects.toThrow(`process ${process.pid}`);
+      // The attempt of this process must not have loosened the lock against others.
+      const other = spawnSync(process.execPath, ['--import', 'tsx', join(__dirname, 'hold-folder.ts'), folder], { encoding: 'utf8' });
+      expect(other.stderr).toContain('FolderInUse');
     });
 
     it('is free again after close', async () => {

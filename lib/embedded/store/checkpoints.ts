@@ -5,7 +5,7 @@ const IDLE_MS = 40;
 /** Steps after which an idle moment is used. */
 const STEPS_WHEN_IDLE = 200;
 /** Under steady load there is no idle moment: then after so many steps, so that the log stays near its first size. */
-const STEPS_AT_MOST = 8_000;
+const STEPS_AT_MOST = 4_000;
 /** A log larger than this (a long read had held it) is cut back. */
 const TRUNCATE_ABOVE_PAGES = 32_768;
 

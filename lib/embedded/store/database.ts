@@ -58,15 +58,12 @@ export class Database {
   /** Makes the folder where it is missing. Rejects with FolderInUse, or with PlatformFault where the file cannot be used. */
   static async open(dataDir: string, options: DatabaseOptions = {}): Promise<Database> {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    const lock = lockFolder(dataDir);
+    const database = new Database(dataDir, lockFolder(dataDir), options);
     try {
-      const database = new Database(dataDir, lock, options);
-      await database.#writes.open();
-      await database.#reads.open();
-      await database.#room.start();
+      await Promise.all([database.#writes.open(), database.#reads.open(), database.#room.start()]);
       return database;
     } catch (error) {
-      lock.release();
+      await database.close();
       throw error;
     }
   }

@@ -13,6 +13,7 @@ interface Query {
 }
 
 const DEATHS_AT_MOST = 2;
+const RESTART_MS = 1000;
 
 /** Queries of one turn go to the read-only thread in one message. A thread that died is replaced, and its queries run again: they change nothing. */
 export class ReadQueue {
@@ -69,30 +70,37 @@ export class ReadQueue {
     const worker = new Worker(distFile('store-reader.js'), { workerData: { path: this.path } satisfies ReaderData });
     this.#worker = worker;
     let died: Error | undefined;
+    let started = false;
     this.#started = new Promise((resolve, reject) => {
       worker.on('error', (error: Error) => {
         died = error;
         reject(new PlatformFault('The store cannot be read.', { cause: error }));
       });
       worker.on('message', (message: FromReader) => {
+        started = true;
         if (message.kind === 'ready') resolve();
         else this.#answered(message);
       });
     });
     this.#started.catch(() => {});
     worker.on('exit', () => {
-      if (!this.#closed) this.#ended(died);
+      if (!this.#closed) this.#ended(died, started);
     });
   }
 
-  #ended(died: Error | undefined): void {
+  /** A thread that could not even start is not started again in a tight circle. */
+  #ended(died: Error | undefined, started: boolean): void {
     this.#worker = undefined;
     for (const [id, query] of this.#queries) {
       query.deaths += 1;
-      if (query.deaths > DEATHS_AT_MOST) {
-        this.#settle(id, (q) => q.reject(new PlatformFault('The store cannot be read.', { cause: died })));
-      }
+      if (query.deaths <= DEATHS_AT_MOST) continue;
+      this.#settle(id, (q) => q.reject(new PlatformFault('The store cannot be read.', { cause: died })));
     }
+    setTimeout(() => this.#again(), started ? 0 : RESTART_MS).unref();
+  }
+
+  #again(): void {
+    if (this.#closed) return;
     this.#start();
     this.#unsent = [...this.#queries.keys()];
     if (this.#unsent.length > 0) this.#send();

@@ -13,14 +13,14 @@ for (const concern of CONCERNS as readonly { queries: Record<string, Step> }[]) 
   for (const [name, run] of Object.entries(concern.queries)) queries.set(name, run);
 }
 
-function answer(db: DatabaseSyncInstance, message: Extract<ToReader, { kind: 'queries' }>): void {
+function answer(message: Extract<ToReader, { kind: 'queries' }>): void {
   const results: unknown[] = [];
   const errors: [number, ErrorRecord][] = [];
   message.names.forEach((name, i) => {
     try {
       const query = queries.get(name);
       if (!query) throw new Error(`The store has no query ${name}.`);
-      results[i] = query(db, message.inputs[i]);
+      results[i] = query(open(), message.inputs[i]);
     } catch (error) {
       results[i] = undefined;
       errors.push([i, errorRecord(error)]);
@@ -29,13 +29,19 @@ function answer(db: DatabaseSyncInstance, message: Extract<ToReader, { kind: 'qu
   say({ kind: 'answers', ids: message.ids, results, errors: errors.length > 0 ? errors : undefined });
 }
 
-const db = cacheStatements(new DatabaseSync((workerData as ReaderData).path, { readOnly: true, timeout: 5000 }));
+let opened: DatabaseSyncInstance | undefined;
+/** At the first query: the thread itself starts while the writer still opens or makes the file. */
+function open(): DatabaseSyncInstance {
+  opened ??= cacheStatements(new DatabaseSync((workerData as ReaderData).path, { readOnly: true, timeout: 5000 }));
+  return opened;
+}
+
 say({ kind: 'ready' });
 port.on('message', (message: ToReader) => {
   if (message.kind === 'queries') {
-    answer(db, message);
+    answer(message);
   } else {
-    db.close();
+    opened?.close();
     port.close();
   }
 });
