@@ -33,17 +33,17 @@ export interface DomainParts {
 /** The use cases of core over this machine's adapters, tied to each other. */
 export function domain(parts: DomainParts) {
   const identity = identityOf(parts);
-  const { engine, catalog, runners } = pathOf(parts, identity.tenancy);
-  const { functions, triggers } = releaseOf(parts, identity.tenancy, catalog, runners);
+  const path = pathOf(parts, identity.tenancy);
+  const release = releaseOf(parts, identity.tenancy, path);
   const queues = new Queues({
     store: parts.stores.queues,
     clock,
     random,
     md5: (text) => createHash('md5').update(text).digest('hex'),
     quotasOf: (tenantId) => identity.tenancy.quotas(tenantId),
-    arrived: (tenantId, queue) => runners.consumers.wake(tenantId, queue),
+    arrived: (tenantId, queue) => path.runners.consumers.wake(tenantId, queue),
   });
-  return { ...identity, engine, catalog, runners, functions, triggers, queues, ...billingOf(parts) };
+  return { ...identity, ...path, ...release, queues, ...billingOf(parts) };
 }
 
 /** Who may do what. */
@@ -92,14 +92,14 @@ function pathOf({ stores, execution, invoker, owner, measured, foreign }: Domain
 }
 
 /** How code and triggers come in. */
-function releaseOf({ stores, execution }: DomainParts, tenancy: TenancyCases, catalog: Catalog, runners: Runners) {
+function releaseOf({ stores, execution }: DomainParts, tenancy: TenancyCases, { catalog, engine, runners }: ReturnType<typeof pathOf>) {
   const { audit } = stores;
   const functions: FunctionCases = new FunctionCases({
     store: stores.functions,
     catalog,
     dependents: { functionRemoved: (tenantId, functionId) => triggers.functionChanged(tenantId, functionId, true) },
     namespaceExists: (tenantId, name) => tenancy.hasNamespace(tenantId, name),
-    concurrencyOf: (tenantId) => tenancy.quotas(tenantId).concurrency,
+    reservable: (tenantId, functionId) => engine.admission.reservable(tenantId, functionId),
     code: stores.code,
     archives: new ZipArchives(),
     preparer: execution.preparer,

@@ -107,8 +107,10 @@ export class Platform {
       if (slots) this.swap(functionId, fn);
     });
     await domain.triggers.load(async (tenantId, functionId) => (await domain.catalog.find(tenantId, functionId)) !== undefined);
+    const standing = await domain.catalog.standing();
+    for (const fn of standing) domain.engine.functionChanged(fn.tenantId, fn.functionId, fn.concurrency.reserved ?? 0);
     await domain.engine.start();
-    for (const spec of await domain.catalog.keptWarm()) this.invoker.keepWarm(spec);
+    for (const spec of await domain.catalog.keptWarm(standing)) this.invoker.keepWarm(spec);
     if (isFirstStart) await makeHello(domain, this.execution.runtimesHere());
     this.isOpen = true;
     domain.runners.start();

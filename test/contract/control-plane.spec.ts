@@ -289,7 +289,7 @@ describe('the catalog of the data path', () => {
     await plane.call('PATCH', `/functions/${functionId}`, { scaling: { min: 2 } });
     expect(await spec()).toMatchObject({ key: (second as { key: string }).key, minSlots: 2 });
     expect(changes.at(-1)).toMatchObject({ functionId, slots: true });
-    expect((await plane.catalog.keptWarm()).map((each) => each.functionId)).toContain(functionId);
+    expect((await plane.catalog.keptWarm(await plane.catalog.standing())).map((each) => each.functionId)).toContain(functionId);
     await plane.call('DELETE', `/functions/${functionId}`);
     expect(await spec()).toBeUndefined();
     expect(changes.at(-1)).toEqual({ tenantId, functionId, slots: true });

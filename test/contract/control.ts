@@ -55,7 +55,7 @@ export async function controlPlane(options: { refuseTenants?: string } = {}) {
     runtimesHere: () => here,
     dependents: { functionRemoved: async (_, functionId) => void removed.push(functionId) },
     namespaceExists: (tenantId, name) => tenancy.hasNamespace(tenantId, name),
-    concurrencyOf: (tenantId) => tenancy.quotas(tenantId).concurrency,
+    reservable: (tenantId) => tenancy.quotas(tenantId).concurrency,
     audit,
     clock,
     random,

@@ -39,7 +39,7 @@ export class Catalog implements Deployments {
   private changes = 0;
 
   constructor(
-    private readonly store: Pick<FunctionStore, 'get' | 'version' | 'keptWarm'>,
+    private readonly store: Pick<FunctionStore, 'get' | 'version' | 'standing'>,
     private readonly runtimesHere: () => ReadonlySet<Runtime>,
   ) {}
 
@@ -84,10 +84,14 @@ export class Catalog implements Deployments {
     };
   }
 
-  /** For the start: what must be warm without a call. Those that cannot run now are left out. */
-  async keptWarm(): Promise<SlotSpec[]> {
-    const records = await this.store.keptWarm();
-    const specs = await Promise.all(records.map((fn) => this.spec(this.keep(fn), LATEST)));
+  /** For the start: what holds warm slots or reserved concurrency without a call. */
+  async standing(): Promise<FunctionRecord[]> {
+    return (await this.store.standing()).map((fn) => this.keep(fn));
+  }
+
+  /** Of these, what must be warm. Those that cannot run now are left out. */
+  async keptWarm(standing: readonly FunctionRecord[]): Promise<SlotSpec[]> {
+    const specs = await Promise.all(standing.map((fn) => this.spec(fn, LATEST)));
     return specs.filter((each): each is SlotSpec => !(each instanceof Refusal) && each.minSlots > 0);
   }
 

@@ -27,8 +27,8 @@ export interface FunctionParts extends IntakeParts {
   catalog: Pick<Catalog, 'changed' | 'removed'>;
   dependents: Dependents;
   namespaceExists(tenantId: TenantId, name: string): Promise<boolean>;
-  /** The tenant's concurrency quota: no function can reserve more. */
-  concurrencyOf(tenantId: TenantId): number;
+  /** What of the tenant's concurrency quota no other function has reserved. */
+  reservable(tenantId: TenantId, functionId?: FunctionId): number;
   audit: AuditLog;
   clock: Clock;
   random: Random;
@@ -121,7 +121,7 @@ export class FunctionCases implements Functions {
 
   async patch(who: Principal, functionId: string, change: FunctionSettings, match: Precondition): Promise<Changed> {
     return this.change(who, functionId, 'function.update', match, async (before) => {
-      const settled = settle(change, before, this.limits(who.tenantId));
+      const settled = settle(change, before, this.limits(who.tenantId, before.functionId));
       const moved = settled.handler !== before.handler || settled.runtime !== before.runtime;
       if (moved && before.codeSha256 !== null && this.parts.runtimesHere().has(settled.runtime)) {
         await assertParses(this.parts, settled, before.codeSha256);
@@ -182,7 +182,7 @@ export class FunctionCases implements Functions {
 
   private replace(who: Principal, functionId: FunctionId, input: NewFunction, match: Precondition): Promise<Changed> {
     return this.change(who, functionId, 'function.update', match, async (before) => {
-      const settled = settle(input, undefined, this.limits(who.tenantId));
+      const settled = settle(input, undefined, this.limits(who.tenantId, before.functionId));
       if (input.code) return { ...before, ...settled, ...(await takeIn(this.parts, settled, input.code)) };
       const moved = settled.handler !== before.handler || settled.runtime !== before.runtime;
       if (moved && before.codeSha256 !== null) await assertParses(this.parts, settled, before.codeSha256);
@@ -217,8 +217,8 @@ export class FunctionCases implements Functions {
     throw contended(functionId);
   }
 
-  private limits(tenantId: TenantId) {
-    return { here: this.parts.runtimesHere(), concurrency: this.parts.concurrencyOf(tenantId) };
+  private limits(tenantId: TenantId, functionId?: FunctionId) {
+    return { here: this.parts.runtimesHere(), concurrency: this.parts.reservable(tenantId, functionId) };
   }
 
   private told(fn: FunctionRecord): Changed {

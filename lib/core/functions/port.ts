@@ -16,8 +16,8 @@ export interface FunctionStore {
   publish(tenantId: TenantId, functionId: FunctionId, description: string, now: number): Promise<VersionRecord | undefined>;
   version(tenantId: TenantId, functionId: FunctionId, version: number): Promise<VersionRecord | undefined>;
   versions(tenantId: TenantId, functionId: FunctionId, query: PageQuery): Promise<Page<VersionRecord>>;
-  /** All functions of all tenants that keep slots warm, for the start. */
-  keptWarm(): Promise<FunctionRecord[]>;
+  /** All functions of all tenants that hold something without a call, for the start: warm slots or reserved concurrency. */
+  standing(): Promise<FunctionRecord[]>;
 }
 
 /** Code, by the digest of its content. Immutable once put. */

@@ -60,8 +60,11 @@ export class Admission {
     this.reserve(tenant, this.load(tenant, functionId), reserved);
   }
 
-  reservedInAll(tenantId: TenantId): number {
-    return this.tenants.get(tenantId)?.reserved ?? 0;
+  /** What the tenant's other functions have not reserved of its limit. */
+  reservable(tenantId: TenantId, functionId?: FunctionId): number {
+    const tenant = this.tenants.get(tenantId);
+    const own = functionId === undefined ? 0 : (tenant?.functions.get(functionId)?.reserved ?? 0);
+    return Math.max(0, this.limitOf(tenantId) - (tenant?.reserved ?? 0) + own);
   }
 
   running(tenantId: TenantId, functionId: FunctionId): number {

@@ -59,8 +59,8 @@ export class EmbeddedFunctionStore implements FunctionStore {
     return { items, nextCursor: found.length > query.limit && last ? cursorOf(last.version) : undefined };
   }
 
-  async keptWarm(): Promise<FunctionRecord[]> {
-    const found = await this.database.read('functions.keptWarm', {});
+  async standing(): Promise<FunctionRecord[]> {
+    const found = await this.database.read('functions.standing', {});
     return Promise.all(found.map((each) => this.opened(each)));
   }
 

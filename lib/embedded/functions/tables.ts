@@ -18,13 +18,13 @@ CREATE TABLE IF NOT EXISTS functions (
   name TEXT NOT NULL,
   created_at INTEGER NOT NULL,
   revision INTEGER NOT NULL,
-  kept_warm INTEGER NOT NULL,
+  standing INTEGER NOT NULL,
   code_sha256 TEXT,
   body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS functions_by_name ON functions (tenant_id, namespace, name);
 CREATE INDEX IF NOT EXISTS functions_by_age ON functions (tenant_id, created_at, function_id);
-CREATE INDEX IF NOT EXISTS functions_kept_warm ON functions (function_id) WHERE kept_warm = 1;
+CREATE INDEX IF NOT EXISTS functions_standing ON functions (function_id) WHERE standing = 1;
 CREATE TABLE IF NOT EXISTS function_versions (
   function_id TEXT NOT NULL,
   version INTEGER NOT NULL,
@@ -39,7 +39,8 @@ type Db = DatabaseSyncInstance;
 interface Row {
   body: string;
 }
-const keptWarm = (record: StoredFunction): number => (record.scaling.min > 0 && record.state === 'ENABLED' ? 1 : 0);
+const isStanding = (record: StoredFunction): number =>
+  (record.scaling.min > 0 && record.state === 'ENABLED') || (record.concurrency.reserved ?? 0) > 0 ? 1 : 0;
 const bodyOf = <T>(row: unknown): T | undefined => (row ? (JSON.parse((row as Row).body) as T) : undefined);
 const bodiesOf = <T>(rows: unknown[]): T[] => rows.map((row) => JSON.parse((row as Row).body) as T);
 
@@ -53,7 +54,7 @@ function create(db: Db, record: StoredFunction): { kind: 'created' } | { kind: '
   if (heldId !== undefined) return { kind: 'exists', functionId: heldId };
   db.prepare('INSERT INTO functions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
     ...[record.functionId, tenantId, namespace, name, record.createdAt, record.revision],
-    ...[keptWarm(record), record.codeSha256, JSON.stringify(record)],
+    ...[isStanding(record), record.codeSha256, JSON.stringify(record)],
   );
   return { kind: 'created' };
 }
@@ -68,8 +69,8 @@ function update(db: Db, record: StoredFunction): { kind: 'updated' | 'changed' |
   // The same write again, after its acknowledgement was lost.
   if (held.revision === record.revision && held.body === body) return { kind: 'updated' };
   if (held.revision !== record.revision - 1) return { kind: 'changed' };
-  db.prepare('UPDATE functions SET revision = ?, kept_warm = ?, code_sha256 = ?, body = ? WHERE function_id = ?').run(
-    ...[record.revision, keptWarm(record), record.codeSha256, body, record.functionId],
+  db.prepare('UPDATE functions SET revision = ?, standing = ?, code_sha256 = ?, body = ? WHERE function_id = ?').run(
+    ...[record.revision, isStanding(record), record.codeSha256, body, record.functionId],
   );
   return { kind: 'updated' };
 }
@@ -179,8 +180,8 @@ export const functionsTables = {
           .prepare('SELECT body FROM function_versions WHERE tenant_id = ? AND function_id = ? AND version > ? ORDER BY version LIMIT ?')
           .all(input.tenantId, input.functionId, input.after, input.limit),
       ),
-    'functions.keptWarm': (db: Db, _: Record<string, never>) =>
-      bodiesOf<StoredFunction>(db.prepare('SELECT body FROM functions WHERE kept_warm = 1').all()),
+    'functions.standing': (db: Db, _: Record<string, never>) =>
+      bodiesOf<StoredFunction>(db.prepare('SELECT body FROM functions WHERE standing = 1').all()),
     'functions.codeInUse': (db: Db, _: Record<string, never>) =>
       (
         db

@@ -173,7 +173,7 @@ export function functionStoreContract(name: string, make: () => Promise<{ store:
       const off = functionRecord({ scaling: { min: 2 }, state: 'DISABLED' });
       for (const fn of [warm, cooled, off]) await store.create(fn);
       await store.update({ ...cooled, scaling: { min: 0 }, revision: 2 });
-      const ids = (await store.keptWarm()).map((each) => each.functionId);
+      const ids = (await store.standing()).map((each) => each.functionId);
       expect(ids).toContain(warm.functionId);
       expect(ids).not.toContain(cooled.functionId);
       expect(ids).not.toContain(off.functionId);

@@ -11,7 +11,7 @@ function slowStore(record: FunctionRecord | undefined) {
       return new Promise<FunctionRecord | undefined>((done) => waiting.push(() => done(record)));
     },
     version: async () => undefined,
-    keptWarm: async () => [],
+    standing: async () => [],
   };
   return {
     catalog: new Catalog(store, () => new Set(['nodejs20'] as const)),

@@ -27,6 +27,14 @@ describe('admission', () => {
     expect([1, 2, 3].map(() => admission.enter(tenant, fn('vip'), { perSlot: 1, reserved: 2 }))).toEqual(['ok', 'ok', 'tenant-limit']);
   });
 
+  it('lets a function reserve what no other has reserved, its own included', () => {
+    const admission = new Admission(() => 10);
+    admission.setReserved(tenant, fn('a'), 6);
+    expect([admission.reservable(tenant), admission.reservable(tenant, fn('a')), admission.reservable(tenant, fn('b'))]).toEqual([
+      4, 10, 4,
+    ]);
+  });
+
   it('keeps tenants apart', () => {
     const admission = new Admission(() => 1);
     expect(admission.enter(tenant, fn('a'), { perSlot: 1 })).toBe('ok');
