@@ -33,7 +33,9 @@ export function accept(held: Head | undefined, request: AcceptRequest): AcceptDe
   // The write was applied and only its acknowledgement was lost: it is mine. Without a key nobody else makes this request id,
   // and the nonce may have moved on, since somebody claimed it meanwhile.
   if (held.lastNonce === request.nonce || !request.key) return { kind: 'accepted', head: held, reopened: false };
-  if ((held.keyExpiresAt ?? 0) <= request.now) return { kind: 'accepted', head: fresh(request), reopened: false };
+  // A late repeat of the very request that made `held` finds its own id taken, and never begins it anew.
+  const expired = (held.keyExpiresAt ?? 0) <= request.now && held.requestId !== request.requestId;
+  if (expired) return { kind: 'accepted', head: fresh(request), reopened: false };
   if (held.digest !== request.key.digest) return { kind: 'conflict', head: held };
   if (!TERMINAL.has(held.state)) return { kind: 'running', head: held };
   if (closedByPlatform(held)) return { kind: 'accepted', head: reopen(held, request), reopened: true };
@@ -83,7 +85,7 @@ function reopen(held: Head, request: AcceptRequest): Head {
     lastNonce: request.nonce,
     payload: request.payload,
     payloadBytes: request.payloadBytes,
-    keyExpiresAt: request.key?.expiresAt,
+    keyExpiresAt: Math.max(held.keyExpiresAt ?? 0, request.key?.expiresAt ?? 0),
     chain: { startedAt: request.now, tenantFaults: 0, platformFaults: 0, deaths: 0 },
   };
   return request.claim ? leased(head, { ...request.claim, nonce: request.nonce, now: request.now }) : head;
@@ -301,12 +303,16 @@ export function takeover(head: Head, now: number, nonce: string): Head {
   return { ...next, state: 'RETRYING', readyAt: now };
 }
 
-/** Ends it without another attempt. What has come to its end stays as it is. */
+/**
+ * Ends it without another attempt. What has come to its end stays as it is. A sync call fails instead of becoming a dead
+ * letter: nobody could run its replay, since only its caller has its payload.
+ */
 export function bury(head: Head, reason: DeadReason, now: number, nonce: string): Head {
   if (TERMINAL.has(head.state)) return head;
   const attempts = head.lease ? [...head.attempts, lostAttempt(head.lease)] : head.attempts;
   const error = head.error ?? { type: 'Platform.NotRun', message: `It ended without having run: ${reason}.` };
-  return { ...dead(head, reason, now), attempts, lastNonce: nonce, error };
+  const ended: Head = head.mode === 'sync' ? { ...head, state: 'FAILED', completedAt: now, lease: undefined } : dead(head, reason, now);
+  return { ...ended, attempts, lastNonce: nonce, error };
 }
 
 /**

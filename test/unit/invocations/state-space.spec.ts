@@ -88,6 +88,14 @@ const SCENARIOS: Scenario[] = [
     reached: ['SUCCEEDED', 'DEAD function_deleted'],
   },
   {
+    title: 'a sync call buried while it runs, and replays asked of it',
+    asks: [syncFirst, syncAgain],
+    ends: ['success'],
+    jumps: [],
+    budget: { buries: 2, replays: 1, crashes: 1, repeats: 1 },
+    reached: ['SUCCEEDED', 'FAILED'],
+  },
+  {
     title: 'a dead letter that dies again after its replay, which is then repeated',
     asks: [asyncFirst],
     ends: ['success'],

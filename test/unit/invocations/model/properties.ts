@@ -90,7 +90,8 @@ function* brokenReply(before: World, { message, reply }: Step): Generator<Broken
   const expected = head.digest !== message.request.key?.digest ? 'conflict' : isTerminal(head) ? 'replayed' : 'running';
   if (why !== expected || (why === 'replayed' && isReopenable(head)))
     yield `${message.nonce} is told ${why} of ${head.requestId} (${head.state})`;
-  if ((head.keyExpiresAt ?? 0) <= message.request.now) yield `${message.nonce} is told ${why} under a key whose day is over`;
+  if ((head.keyExpiresAt ?? 0) <= message.request.now && head.requestId !== message.request.requestId)
+    yield `${message.nonce} is told ${why} under a key whose day is over`;
   if (before.keyHolder !== head.requestId) yield `${message.nonce} is told of ${head.requestId}, which does not hold the key`;
 }
 

@@ -80,6 +80,9 @@ function applyAccept(world: World, { request, nonce }: Extract<Message, { kind: 
   const heldId = request.key ? world.keyHolder : request.requestId;
   const decision = rules.accept(heldId === undefined ? undefined : world.heads[heldId], request);
   if (decision.kind !== 'accepted') return { world, reply: { kind: 'nothing', why: decision.kind, head: decision.head } };
+  const { requestId } = decision.head;
+  // A new head under an id that is there: this very request, stored before. An adapter's insert finds the id taken.
+  if (!decision.reopened && requestId !== heldId && world.heads[requestId]) return { world, reply: { kind: 'done' } };
   const next = put(world, decision.head);
   const keyed = request.key && next.keyHolder !== decision.head.requestId ? { ...next, keyHolder: decision.head.requestId } : next;
   const mine = decision.head.lease?.nonce === nonce;
