@@ -187,7 +187,9 @@ export class SlotInvoker implements Invoker, PoolHost {
     const now = this.options.clock.monotonicMs();
     const idle = [...this.pools.values()].flatMap((pool) => pool.evictable(now).map((one) => ({ pool, ...one })));
     idle.sort((a, b) => a.value - b.value);
+    // What is ending already gives its memory back in a moment.
     let freedMb = 0;
+    for (const pool of this.pools.values()) freedMb += pool.endingSlots * pool.spec.memoryMb;
     for (const { pool, slot } of idle) {
       if (freedMb >= neededMb) return;
       freedMb += pool.spec.memoryMb;

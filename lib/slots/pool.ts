@@ -68,6 +68,13 @@ export class Pool implements SlotOwner {
     return false;
   }
 
+  /** Processes that were told to end and have not yet. */
+  get endingSlots(): number {
+    let ending = 0;
+    for (const slot of this.slots) if (slot.isDoomed && slot.isEmpty) ending += 1;
+    return ending;
+  }
+
   get waitingCalls(): number {
     return this.waiting.length;
   }

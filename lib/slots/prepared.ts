@@ -43,7 +43,8 @@ interface Shelf {
   wanted: number;
   /** Wanted also where it is not used. */
   wantedAlways: number;
-  launching: boolean;
+  /** On its way to be a spare, unless a call takes it first. */
+  coming: Promise<LaunchedSlot> | undefined;
   isRefillDue: boolean;
   usedAt: number;
 }
@@ -77,9 +78,10 @@ export class Prepared {
     const shelf = this.shelf(command, classMb, network);
     shelf.usedAt = this.options.clock.monotonicMs();
     shelf.wanted = Math.max(shelf.wanted, Math.min(1, command.spares));
-    const spare = shelf.spares.shift();
+    const spare = shelf.spares.shift() ?? shelf.coming;
+    if (spare === shelf.coming) shelf.coming = undefined;
     this.refillSoon(shelf, REFILL_AFTER_MS);
-    if (spare) return { launched: spare, kind: command.kind, isPrepared: true };
+    if (spare) return { launched: await spare, kind: command.kind, isPrepared: true };
     const launched = await this.launch({ ...shelf.request, tenantId });
     return { launched, kind: command.kind, isPrepared: false };
   }
@@ -114,7 +116,7 @@ export class Prepared {
     if (known) return known;
     const request: LaunchRequest = { kind, argv, env: CLEAN_ENV, memoryMb, network };
     const usedAt = this.options.clock.monotonicMs();
-    const shelf: Shelf = { request, spares: [], wanted: 0, wantedAlways: 0, launching: false, isRefillDue: false, usedAt };
+    const shelf: Shelf = { request, spares: [], wanted: 0, wantedAlways: 0, coming: undefined, isRefillDue: false, usedAt };
     this.shelves.set(key, shelf);
     return shelf;
   }
@@ -137,10 +139,14 @@ export class Prepared {
   }
 
   private async refill(shelf: Shelf): Promise<void> {
-    if (shelf.launching || this.isClosed || shelf.spares.length >= shelf.wanted) return;
-    shelf.launching = true;
+    if (shelf.coming || this.isClosed || shelf.spares.length >= shelf.wanted) return;
+    const coming = this.launch(shelf.request);
+    shelf.coming = coming;
     try {
-      const launched = await this.launch(shelf.request);
+      const launched = await coming;
+      // A call took it on its way: it is no spare any more.
+      if (shelf.coming !== coming) return;
+      shelf.coming = undefined;
       if (this.isClosed) {
         launched.kill();
         return;
@@ -149,10 +155,9 @@ export class Prepared {
       void launched.exited.then(() => this.lost(shelf, launched));
       if (shelf.spares.length < shelf.wanted) this.refillSoon(shelf, REFILL_AFTER_MS);
     } catch (error) {
+      if (shelf.coming === coming) shelf.coming = undefined;
       this.options.onFault?.(error);
       this.refillSoon(shelf, RETRY_AFTER_MS);
-    } finally {
-      shelf.launching = false;
     }
   }
 
