@@ -79,8 +79,8 @@ export const DEFAULTS = {
   /** Body of a request to an HTTP trigger. */
   siteBodyBytes: 6 * MB,
   /** A request's body may stand still this long, and take this long in all; then 408. */
-  siteBodyIdleMs: 10 * SEC,
-  siteBodyMs: 120 * SEC,
+  bodyIdleMs: 10 * SEC,
+  bodyMs: 120 * SEC,
   /** Answers below this are not worth compressing. */
   siteGzipBytes: KB,
   /** What a client may leave unread of a streamed answer; then it is dropped. */

@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from 'hono';
 import { DEFAULTS } from '../core/defaults.js';
 import { Refusal } from '../core/refusal.js';
 import type { ApiEnv } from './api.js';
+import { BodyWatch, tooSlow } from './body-watch.js';
 import { badJson, tooLarge } from './problem.js';
 
 const MB = 1024 * 1024;
@@ -21,7 +22,7 @@ export const bodyWithinLimits: MiddlewareHandler<ApiEnv> = async (c, next) => {
   const { raw } = c.req;
   if (raw.method === 'GET' || raw.method === 'HEAD' || raw.body === null) return next();
   const limit = LIMITS.find(({ path }) => path.test(c.req.path))?.bytes ?? LIMIT_BYTES;
-  const bytes = await readWithin(raw, limit);
+  const bytes = await readInTime(raw, limit);
   c.req.bodyCache.arrayBuffer = Promise.resolve(bytes.buffer) as never;
   if (JSON_TYPE.test(c.req.header('content-type') ?? '')) {
     const value = parseJson(bytes);
@@ -30,7 +31,21 @@ export const bodyWithinLimits: MiddlewareHandler<ApiEnv> = async (c, next) => {
   return next();
 };
 
-async function readWithin(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+/** A read that is given up is left as it stands: to cancel it would cut the connection before the answer is out. */
+async function readInTime(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  let giveUp: (refusal: Refusal) => void = () => undefined;
+  const slow = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  const watch = new BodyWatch(() => giveUp(tooSlow()));
+  try {
+    return await Promise.race([readWithin(request, limit, watch), slow]);
+  } finally {
+    watch.end();
+  }
+}
+
+async function readWithin(request: Request, limit: number, watch: BodyWatch): Promise<Uint8Array<ArrayBuffer>> {
   if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge(limit);
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -39,6 +54,7 @@ async function readWithin(request: Request, limit: number): Promise<Uint8Array<A
       size += chunk.byteLength;
       if (size > limit) throw tooLarge(limit);
       chunks.push(chunk);
+      watch.came();
     }
   } catch (error) {
     // The caller hung up: nobody reads the answer, and it is no fault of ours to be told of.

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Clock, Random } from '../../core/clock.js';
+import { DEFAULTS } from '../../core/defaults.js';
 import { base32, timePrefix } from '../../core/ids.js';
 import { PlatformFault, Refusal } from '../../core/refusal.js';
 import { problemAnswer, refusalOf } from '../problem.js';
@@ -22,9 +23,11 @@ export interface ServerParts {
 /** A request's head must be there after this long. */
 const HEADERS_TIMEOUT_MS = 15_000;
 /** A whole request, body included, must be there after this long; then 408. */
-const REQUEST_TIMEOUT_MS = 120_000;
+const REQUEST_TIMEOUT_MS = DEFAULTS.bodyMs + HEADERS_TIMEOUT_MS;
 const KEEP_ALIVE_MS = 65_000;
 const DISCARD_MS = 5_000;
+/** Whoever was too slow is not waited for again. */
+const SLOW = 408;
 /** Longer than any idempotency key, token and cookie that a caller may rightly send. */
 const HEADER_BYTES = 32 * 1024;
 
@@ -70,7 +73,7 @@ function refuse(parts: ServerParts, error: unknown, req: IncomingMessage, res: S
   }
   const { status, headers, body } = problemAnswer(refusal, requestId);
   res.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
-  if (req.complete) res.end(body);
+  if (req.complete || status === SLOW) res.end(body);
   else {
     res.write(body);
     afterBody(parts, req, () => res.end());

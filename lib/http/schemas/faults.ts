@@ -4,6 +4,8 @@ import { allowedOf } from './fields.js';
 
 type Issue = ZodError['issues'][number];
 
+const NOT_ALLOWED = 'is not one of the values that are allowed';
+
 /** zod's issues as the API tells them: which field, what was wrong, what is allowed. */
 export function fieldFaults(error: ZodError, target: string): FieldFault[] {
   return error.issues.flatMap((issue) => faultsOf(issue, [], target));
@@ -24,6 +26,8 @@ function faultsOf(issue: Issue, before: PropertyKey[], target: string): FieldFau
 
 /** Of a union's branches, the one that came closest: whose first fault lies deepest. */
 function unionFaults(issue: Issue & { code: 'invalid_union' }, path: PropertyKey[], target: string): FieldFault[] {
+  const options = 'options' in issue ? (issue.options as unknown[] | undefined) : undefined;
+  if (options) return [{ field: fieldName(path, target), message: NOT_ALLOWED, allowed: options.map(String).join(', ') }];
   const depth = (branch: Issue[]): number => Math.max(0, ...branch.map((each) => each.path.length));
   const closest = [...issue.errors].sort((a, b) => depth(b) - depth(a))[0];
   if (!closest || depth(closest) === 0)
@@ -37,7 +41,7 @@ function message(issue: Issue): string {
   if (issue.code === 'invalid_type' && /received undefined$/.test(issue.message)) return 'is required';
   if (issue.code === 'invalid_type')
     return issue.message.replace(/^Invalid input: expected (\S+), received (.*)$/, 'must be of type $1, not $2');
-  if (issue.code === 'invalid_value') return 'is not one of the values that are allowed';
+  if (issue.code === 'invalid_value') return NOT_ALLOWED;
   return issue.message;
 }
 

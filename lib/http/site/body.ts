@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { DEFAULTS } from '../../core/defaults.js';
 import { Refusal } from '../../core/refusal.js';
+import { type BodyPatience, BodyWatch, tooSlow } from '../body-watch.js';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -9,23 +10,13 @@ const tooLarge = () =>
     headers: { connection: 'close' },
   });
 
-const tooSlow = () => new Refusal(408, 'FNS_408_SLOW_BODY', 'The body did not come in time.');
-
 /** The client went away; nobody is there to be told. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-/** How long a body may stand still, and take in all. */
-export interface BodyPatience {
-  idleMs: number;
-  overallMs: number;
-}
-
-const PATIENCE: BodyPatience = { idleMs: DEFAULTS.siteBodyIdleMs, overallMs: DEFAULTS.siteBodyMs };
-
 /** The whole body, within its limit and in time. Rejects with a Refusal, or with ClientGone. */
-export function readBody(req: IncomingMessage, { idleMs, overallMs } = PATIENCE): Buffer | Promise<Buffer> {
+export function readBody(req: IncomingMessage, patience?: BodyPatience): Buffer | Promise<Buffer> {
   const length = req.headers['content-length'];
   if (length === undefined && req.headers['transfer-encoding'] === undefined) return EMPTY;
   if (length === '0') return EMPTY;
@@ -33,19 +24,17 @@ export function readBody(req: IncomingMessage, { idleMs, overallMs } = PATIENCE)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const overall = setTimeout(() => end(tooSlow()), overallMs);
-    const idle = setTimeout(() => end(tooSlow()), idleMs);
+    const watch = new BodyWatch(() => end(tooSlow()), patience);
     const onData = (chunk: Buffer) => {
       size += chunk.length;
       if (size > DEFAULTS.siteBodyBytes) return end(tooLarge());
       chunks.push(chunk);
-      idle.refresh();
+      watch.came();
     };
     const onEnd = () => end();
     const onClose = () => end(new ClientGone());
     const end = (error?: Error) => {
-      clearTimeout(overall);
-      clearTimeout(idle);
+      watch.end();
       req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
       if (!error) return resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size));
       req.on('error', () => {});

@@ -10,9 +10,10 @@ import { may, type Principal } from '../../core/tenancy/model.js';
 import type { Authenticator } from '../../core/tenancy/service.js';
 import type { Cors, HttpTrigger } from '../../core/triggers/model.js';
 import type { Match } from '../../core/triggers/routes.js';
+import type { BodyPatience } from '../body-watch.js';
 import { problemAnswer, refusalOf, unauthenticated } from '../problem.js';
 import { siteAnswer } from './answer.js';
-import { type BodyPatience, ClientGone, discardBody, readBody } from './body.js';
+import { ClientGone, discardBody, readBody } from './body.js';
 import { compressed } from './compress.js';
 import { corsHeaders, isPreflight, preflight } from './cors.js';
 import { httpEvent } from './event.js';
@@ -27,7 +28,7 @@ export interface SiteDeps {
   clock: Clock;
   /** New each time; names the request in the event and in refusals that happen before the function is called. */
   newRequestId(): string;
-  /** Default: DEFAULTS.siteBodyIdleMs and siteBodyMs. */
+  /** Default: DEFAULTS.bodyIdleMs and bodyMs. */
   patience?: BodyPatience;
   /** Told of what a caller must not see. */
   onFault(error: unknown, at: { requestId: string; method: string; path: string }): void;
