@@ -248,6 +248,19 @@ export function invocationStoreContract(adapter: string, open: () => Promise<Ope
         expect(await opened.ledger(requestId)).toEqual([]);
       });
 
+      it('that has freed or buried a request says so again when it is repeated', async () => {
+        const voidSoon = { owner: 'silent', voidAt: T0 + 10 * SEC };
+        const { requestId } = await accepted(asking());
+        await claimed(requestId, claiming(voidSoon));
+        const freeing = claiming({ now: T0 + 10 * SEC });
+        await store.claim(requestId, freeing);
+        expect(await store.claim(requestId, freeing)).toMatchObject({ kind: 'freed', head: { state: 'RETRYING', attempt: 1 } });
+        const old = await accepted(asking());
+        const burying = claiming({ now: T0 + 61 * SEC, maxAgeSec: 60 });
+        await store.claim(old.requestId, burying);
+        expect(await store.claim(old.requestId, burying)).toMatchObject({ kind: 'buried', head: { state: 'DEAD' } });
+      });
+
       it('buries what has become too old to be tried', async () => {
         const { requestId } = await accepted(asking());
         const decision = await store.claim(requestId, claiming({ now: T0 + 61 * SEC, maxAgeSec: 60 }));

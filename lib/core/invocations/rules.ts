@@ -112,6 +112,8 @@ export type ClaimDecision =
 /** @param ownerSeenAt the last heartbeat of the lease's owner, epoch ms; 0 if it is known to be gone. */
 export function claim(head: Head | undefined, request: ClaimRequest, ownerSeenAt: number): ClaimDecision {
   if (!head) return { kind: 'missing' };
+  // This very claim has freed or buried it, and only its acknowledgement was lost.
+  if (head.lastNonce === request.nonce && !head.lease) return { kind: TERMINAL.has(head.state) ? 'buried' : 'freed', head };
   if (TERMINAL.has(head.state)) return { kind: 'terminal', head };
   if (head.lease) {
     if (head.lastNonce === request.nonce) return { kind: 'claimed', head, alone: mustRunAlone(head) };

@@ -111,7 +111,7 @@ function claim(db: Db, { requestId, request }: { requestId: string; request: Cla
     }
     case 'freed':
     case 'buried':
-      return { kind: decision.kind, row: update(db, decision.head) };
+      return { kind: decision.kind, row: decision.head === head ? found! : update(db, decision.head) };
     case 'terminal':
       return { kind: 'terminal', row: found! };
     default:

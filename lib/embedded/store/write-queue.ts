@@ -193,7 +193,9 @@ export class WriteQueue {
     const worker = new Worker(distFile('store-writer.js'), { workerData: { path, boot, killSwitch: kill } satisfies WriterData });
     this.#worker = worker;
     let died: Error | undefined;
-    worker.on('message', (message: FromWriter) => this.#hear(message));
+    worker.on('message', (message: FromWriter) => {
+      if (worker === this.#worker) this.#hear(message);
+    });
     worker.on('error', (error: Error) => {
       died = error;
     });
