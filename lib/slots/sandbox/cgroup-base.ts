@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { signalAll } from './process-tree.js';
 
 /**
  * Where this machine lets us make cgroups for slots. On version 1 each controller has a tree of its own and any of them may
@@ -112,13 +113,7 @@ function sweep(base: CgroupBase): void {
 }
 
 function endGroup(folder: string): void {
-  for (const pid of text(join(folder, 'cgroup.procs')).split('\n').filter(Boolean).map(Number)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It ended by itself.
-    }
-  }
+  signalAll(text(join(folder, 'cgroup.procs')).split('\n').filter(Boolean).map(Number), 'SIGKILL');
   for (const [file, value] of [
     ['freezer.state', 'THAWED'],
     ['cgroup.freeze', '0'],

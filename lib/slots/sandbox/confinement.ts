@@ -3,7 +3,7 @@ import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CgroupBase } from './cgroup-base.js';
-import { processTree, residentBytes, signalAll } from './process-tree.js';
+import { descendants, processTree, residentBytes, signalAll } from './process-tree.js';
 
 const MB = 1024 * 1024;
 
@@ -91,7 +91,7 @@ export class Confinement {
     if (this.base.unified) this.write(this.base.unified, 'cgroup.kill', 1);
     // Frozen first, so that no member forks between the listing and the signal; a frozen task of version 1 dies once thawed.
     if (this.freezerFd !== undefined) this.writeFreezer(true);
-    signalAll(this.members(), 'SIGKILL');
+    signalAll(this.folders.length > 0 ? this.members() : this.everyone(), 'SIGKILL');
     if (this.freezerFd !== undefined) this.writeFreezer(false);
     this.frozen = false;
   }
@@ -110,6 +110,8 @@ export class Confinement {
 
   /** After the first process has ended: ends the rest, then removes the groups. */
   async dispose(): Promise<void> {
+    // What the slot started and did not detach is still in its group.
+    if (this.folders.length === 0 && this.pid > 1) signalAll([-this.pid], 'SIGKILL');
     for (let attempt = 0; attempt < 200; attempt += 1) {
       if (this.remaining().length === 0) break;
       this.kill();
@@ -133,12 +135,21 @@ export class Confinement {
 
   private remaining(): number[] {
     if (this.folders.length > 0) return this.members();
-    return processTree(this.pid, this.uid).filter((pid) => pid !== this.pid);
+    return this.everyone().filter((pid) => Math.abs(pid) !== this.pid);
+  }
+
+  /**
+   * Without cgroups: the process group that the slot leads, its descendants, and what else runs as its user. Nobody before the
+   * process has started: 0 names our own group to kill(2), and everything there is as a root of a tree.
+   */
+  private everyone(): number[] {
+    if (this.pid <= 1) return [];
+    return [-this.pid, ...(this.uid === undefined ? descendants(this.pid) : processTree(this.pid, this.uid))];
   }
 
   private members(): number[] {
     const [folder] = this.folders;
-    if (!folder) return this.pid === 0 ? [] : processTree(this.pid, this.uid);
+    if (!folder) return this.pid <= 1 ? [] : descendants(this.pid);
     try {
       return readFileSync(join(folder, 'cgroup.procs'), 'latin1').split('\n').filter(Boolean).map(Number);
     } catch {

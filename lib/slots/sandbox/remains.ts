@@ -53,7 +53,9 @@ export function note(name: string, remains: Omit<Remains, 'pid' | 'startedAt'>):
   renameSync(`${path}.new`, path);
 }
 
-export const forget = (name: string): void => rmSync(noteOf(name), { force: true });
+export function forget(name: string): void {
+  if (isRoot()) rmSync(noteOf(name), { force: true });
+}
 
 /** Platforms that were killed, and the one of this name. */
 export const deadRemains = (name: string): [name: string, remains: Remains][] =>

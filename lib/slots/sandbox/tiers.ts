@@ -40,6 +40,8 @@ export const tmpBytes = (memoryMb: number): number => Math.min(512, Math.max(64,
 function prelude(input: PlanInput, before: readonly string[] = []): string[] {
   const lines = [
     ...input.joins.map((file) => `echo 0 > ${quoted(file)} || exit 125`),
+    // Where the whole machine runs out of memory, a slot goes before the platform does.
+    'echo 500 > /proc/self/oom_score_adj 2>/dev/null',
     `ulimit -c 0; ulimit -n ${OPEN_FILES}; ulimit -f ${FILE_BYTES / 512}`,
     `ulimit -u ${input.processes} 2>/dev/null || ulimit -p ${input.processes} 2>/dev/null`,
     ...before,

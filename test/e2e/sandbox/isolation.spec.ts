@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
@@ -269,24 +270,32 @@ async function listening(): Promise<{ port: number; accepted(): number; close():
 
 /** A host with a public address (RFC 5737) behind a router that this machine knows: no network outside is needed. */
 async function standIn(): Promise<{ address: [string, number]; close(): void }> {
-  execFileSync('sh', [
-    '-ce',
-    `
-    ip netns add fnstest
-    ip link add fnstest type veth peer name eth0 netns fnstest
-    ip addr add 192.0.3.0/31 dev fnstest; ip link set fnstest up
-    ip -n fnstest addr add 192.0.3.1/31 dev eth0; ip -n fnstest addr add 203.0.113.10/32 dev lo
-    ip -n fnstest link set lo up; ip -n fnstest link set eth0 up; ip -n fnstest route add default via 192.0.3.0
-    ip route add 203.0.113.10/32 via 192.0.3.1; echo 1 > /proc/sys/net/ipv4/conf/fnstest/forwarding`,
-  ]);
-  const script = "require('net').createServer((s)=>s.end()).listen(8080,'203.0.113.10',()=>console.log(slot.pid))";
-  const server = spawn('ip', ['netns', 'exec', 'fnstest', process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await new Promise((done) => server.stdout.once('data', done));
+  // Another run of these tests may have its own.
+  const n = process.pid % 126;
+  const name = `t${process.pid}`;
+  const [near, far, address] = [`198.51.100.${n * 2}`, `198.51.100.${n * 2 + 1}`, `203.0.113.${n + 1}`];
   const close = (): void => {
-    server.kill('SIGKILL');
-    execFileSync('sh', ['-c', 'ip netns delete fnstest; ip link delete fnstest 2>/dev/null; true']);
+    server?.kill('SIGKILL');
+    execFileSync('sh', ['-c', `ip netns delete ${name}; ip link delete ${name} 2>/dev/null; true`]);
   };
-  return { address: ['203.0.113.10', 8080], close };
+  let server: ChildProcess | undefined;
+  const commands = [
+    `ip netns add ${name} && ip link add ${name} type veth peer name eth0 netns ${name}`,
+    `ip addr add ${near}/31 dev ${name} && ip link set ${name} up && echo 1 > /proc/sys/net/ipv4/conf/${name}/forwarding`,
+    `ip -n ${name} addr add ${far}/31 dev eth0 && ip -n ${name} addr add ${address}/32 dev lo`,
+    `ip -n ${name} link set lo up && ip -n ${name} link set eth0 up && ip -n ${name} route add default via ${near}`,
+    `ip route add ${address}/32 via ${far}`,
+  ];
+  try {
+    for (const command of commands) execFileSync('sh', ['-ce', command]);
+    const script = `require('net').createServer((s) => s.end()).listen(8080, '${address}', () => console.log('up'))`;
+    server = spawn('ip', ['netns', 'exec', name, process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(server.stdout!, 'data');
+    return { address: [address, 8080], close };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 const stateOf = (pid: number): string => {
