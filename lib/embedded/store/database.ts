@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULTS } from '../../core/defaults.js';
 import { PlatformFault } from '../../core/refusal.js';
@@ -58,6 +58,7 @@ export class Database {
   /** Makes the folder where it is missing. Rejects with FolderInUse, or with PlatformFault where the file cannot be used. */
   static async open(dataDir: string, options: DatabaseOptions = {}): Promise<Database> {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makePrivate(dataDir);
     const database = new Database(dataDir, lockFolder(dataDir), options);
     try {
       await Promise.all([database.#writes.open(), database.#reads.open(), database.#room.start()]);
@@ -117,5 +118,14 @@ export class Database {
     await this.#reads.close();
     await this.#writes.close();
     this.lock.release();
+  }
+}
+
+/** Nobody else's, whoever made it: functions run under other users of this machine. */
+function makePrivate(folder: string): void {
+  try {
+    chmodSync(folder, 0o700);
+  } catch {
+    // A file system without modes, or a folder that is lent to us: whether it can be written shows at once.
   }
 }
