@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, linkSync, mkdirSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { chmodSync, copyFileSync, linkSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
 import { chmod, copyFile, link, mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -95,12 +95,3 @@ export function readableByAll(path: string): boolean {
   }
   return (statSync(path).mode & 0o004) !== 0;
 }
-
-/** Names in a folder; none where it is missing. */
-export const namesIn = (folder: string): string[] => {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-};

@@ -8,6 +8,7 @@ import { machineName } from '../../../lib/slots/sandbox/launch.js';
 import { processTree } from '../../../lib/slots/sandbox/process-tree.js';
 import { openSandbox, type Sandbox } from '../../../lib/slots/sandbox/sandbox.js';
 import type { Tier } from '../../../lib/slots/sandbox/tiers.js';
+import { systemTool } from '../../../lib/slots/sandbox/tools.js';
 import { DrivenSlot } from './driven-slot.js';
 
 /** Does what it is told with the machine, and says how that ended. */
@@ -289,7 +290,7 @@ async function standIn(): Promise<{ address: [string, number]; close(): void }> 
   try {
     for (const command of commands) execFileSync('sh', ['-ce', command]);
     const script = `require('net').createServer((s) => s.end()).listen(8080, '${address}', () => console.log('up'))`;
-    server = spawn('ip', ['netns', 'exec', name, process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    server = spawn(systemTool('ip')!, ['netns', 'exec', name, process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(server.stdout!, 'data');
     return { address: [address, 8080], close };
   } catch (error) {
