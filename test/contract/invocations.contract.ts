@@ -504,7 +504,14 @@ export function invocationStoreContract(adapter: string, open: () => Promise<Ope
         await claimed(theirs.requestId, claiming({ owner: 'dead-owner' }));
         const mine = await accepted(asking());
         await claimed(mine.requestId, claiming({ owner: 'living-owner' }));
-        const freed = await store.takeOver({ gone: ['dead-owner'], owner: 'living-owner', now: T0 + 2 * SEC, nonce: nonce(), limit: 100 });
+        const freed = await store.takeOver({
+          gone: ['dead-owner'],
+          owner: 'living-owner',
+          running: [],
+          now: T0 + 2 * SEC,
+          nonce: nonce(),
+          limit: 100,
+        });
         expect(freed.filter((h) => h.tenantId === tenantId)).toMatchObject([
           { requestId: theirs.requestId, state: 'RETRYING', readyAt: T0 + 2 * SEC, chain: { deaths: 1 }, attempts: [{ outcome: 'LOST' }] },
         ]);
@@ -519,10 +526,21 @@ export function invocationStoreContract(adapter: string, open: () => Promise<Ope
         await claimed(one.requestId, claiming({ owner: 'silent', voidAt: T0 + 900 * SEC }));
         const two = await accepted(asking());
         await claimed(two.requestId, claiming({ owner: 'slow', voidAt: T0 + 30 * SEC }));
-        const early = await store.takeOver({ gone: [], owner: 'me', now: T0 + 19 * SEC, nonce: nonce(), limit: 100 });
+        const early = await store.takeOver({ gone: [], owner: 'me', running: [], now: T0 + 19 * SEC, nonce: nonce(), limit: 100 });
         expect(early.filter((h) => h.tenantId === tenantId)).toEqual([]);
-        const freed = await store.takeOver({ gone: [], owner: 'me', now: T0 + 30 * SEC, nonce: nonce(), limit: 100 });
+        const freed = await store.takeOver({ gone: [], owner: 'me', running: [], now: T0 + 30 * SEC, nonce: nonce(), limit: 100 });
         expect(freed.filter((h) => h.tenantId === tenantId).map((h) => h.requestId)).toEqual([one.requestId, two.requestId]);
+      });
+
+      it('leaves what the asker itself still runs, whatever the wall clock says', async () => {
+        await store.heartbeat('me', T0);
+        const [runs, forgotten] = [await accepted(asking()), await accepted(asking())];
+        for (const { requestId } of [runs, forgotten]) await claimed(requestId, claiming({ owner: 'me', voidAt: T0 + 30 * SEC }));
+        const hours = { owner: 'me', running: [runs.requestId], now: T0 + 7200 * SEC, limit: 100 };
+        const freed = await store.takeOver({ gone: [], ...hours, nonce: nonce() });
+        expect(freed.filter((h) => h.tenantId === tenantId).map((h) => h.requestId)).toEqual([forgotten.requestId]);
+        // Of another owner, an id in the list says nothing.
+        expect(await store.takeOver({ gone: ['me'], ...hours, owner: 'other', nonce: nonce() })).toMatchObject([{ requestId: runs.requestId }]);
       });
 
       it('at the start frees all but its own, in pieces, and closes sync calls as the platform’s fault', async () => {
@@ -533,7 +551,7 @@ export function invocationStoreContract(adapter: string, open: () => Promise<Ope
         const own = await accepted(syncAsking({ claim: { owner: 'now', voidAt: T0 + 900 * SEC } }));
         const freed: Head[] = [];
         for (let piece: Head[] | undefined; piece === undefined || piece.length > 0; ) {
-          piece = await store.takeOver({ gone: 'all-but', owner: 'now', now: T0 + SEC, nonce: nonce(), limit: 2 });
+          piece = await store.takeOver({ gone: 'all-but', owner: 'now', running: [], now: T0 + SEC, nonce: nonce(), limit: 2 });
           expect(piece.length).toBeLessThanOrEqual(2);
           freed.push(...piece);
         }
@@ -548,7 +566,7 @@ export function invocationStoreContract(adapter: string, open: () => Promise<Ope
           const { head } = await claimed(requestId, claiming({ owner: `victim-${at}`, now: T0 + at * SEC }));
           const decision = await store.claim(requestId, claiming({ now: T0 + at * SEC })).then(() => store.get(tenantId, requestId));
           expect(decision?.attempt).toBe(head.attempt);
-          await store.takeOver({ gone: [`victim-${at}`], owner: 'me', now: T0 + at * SEC, nonce: nonce(), limit: 100 });
+          await store.takeOver({ gone: [`victim-${at}`], owner: 'me', running: [], now: T0 + at * SEC, nonce: nonce(), limit: 100 });
           const [entry] = await store.ready({ tenantId, functionId, priority: 'normal', until: T0 + 60 * SEC, limit: 1 });
           expect(entry?.alone).toBe(at === 1 ? false : at === 2 ? true : undefined);
         }
@@ -610,6 +628,10 @@ export function invocationStoreContract(adapter: string, open: () => Promise<Ope
         const ids = async (more: Parameters<InvocationStore['list']>[0] extends infer F ? Partial<F> : never): Promise<string[]> =>
           (await store.list({ tenantId, functionId, limit: 10, ...more })).items.map((h) => h.requestId);
         expect(await ids({ states: ['DEAD'] })).toEqual([heads[1]!.requestId]);
+        expect(await ids({ states: ['RUNNING'] })).toEqual([]);
+        await claimed(heads[0]!.requestId, claiming({ now: T0 + 9 * SEC }));
+        expect(await ids({ states: ['RUNNING'] })).toEqual([heads[0]!.requestId]);
+        expect(await ids({ states: ['ACCEPTED', 'RUNNING'] })).toEqual([heads[3]!.requestId, heads[0]!.requestId]);
         expect(await ids({ states: ['SUCCEEDED', 'DEAD'] })).toEqual([heads[2]!.requestId, heads[1]!.requestId]);
         expect(await ids({ fromMs: T0 + SEC, toMs: T0 + 2 * SEC })).toEqual([heads[2]!.requestId, heads[1]!.requestId]);
         expect(await ids({ tenantId: asTenantId('somebody-else') })).toEqual([]);

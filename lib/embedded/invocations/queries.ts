@@ -23,10 +23,12 @@ export type ListInput = Omit<InvocationFilter, 'cursor'> & { before?: string };
 function list(db: Db, { tenantId, functionId, states, fromMs, toMs, before, limit }: ListInput): Row[] {
   const codes = (states ?? STATES).map((state: State) => STATES.indexOf(state));
   const all = codes.length === STATES.length;
-  const rare = all || codes.includes(STATES.indexOf('SUCCEEDED')) ? '' : 'AND state <> 3';
+  // Few run at a time, so those are looked up as such, not searched for among all that wait.
+  const running = codes.length === 1 && codes[0] === STATES.indexOf('RUNNING');
+  const rare = running ? 'AND lease_owner IS NOT NULL' : all || codes.includes(STATES.indexOf('SUCCEEDED')) ? '' : 'AND state <> 3';
   return rows(
     db,
-    `${SELECT} WHERE function_id = ? AND tenant_id = ? AND request_id >= ? AND request_id < ? AND request_id < ? ${rare}
+    `${SELECT} ${running ? 'INDEXED BY invocations_leased' : ''} WHERE function_id = ? AND tenant_id = ? AND request_id >= ? AND request_id < ? AND request_id < ? ${rare}
      ${all ? '' : 'AND state IN (SELECT value FROM json_each(?))'} ORDER BY request_id DESC LIMIT ?`,
     functionId,
     tenantId,
@@ -156,6 +158,11 @@ function namedBlobs(db: Db, digests: string[]): string[] {
     .map(({ digest }: { digest: string }) => digest);
 }
 
+/** The latest that any owner said it was; undefined in a new store. */
+function lastSeen(db: Db): number | undefined {
+  return db.prepare('SELECT max(seen_at) AS at FROM owners').get().at ?? undefined;
+}
+
 export const queries = {
   'invocations.get': get,
   'invocations.list': list,
@@ -167,4 +174,5 @@ export const queries = {
   'invocations.unfinishedReplays': unfinishedReplays,
   'invocations.replayTally': replayTally,
   'invocations.namedBlobs': namedBlobs,
+  'invocations.lastSeen': lastSeen,
 };

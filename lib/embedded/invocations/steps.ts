@@ -195,20 +195,23 @@ function replay(db: Db, { tenantId, requestId, replayId, now, nonce }: ReplayInp
 export interface TakeOverInput {
   gone: string[] | 'all-but';
   owner: string;
+  running: RequestId[];
   now: number;
   nonce: string;
   limit: number;
 }
 
-function takeOver(db: Db, { gone, owner, now, nonce, limit }: TakeOverInput): Row[] {
+function takeOver(db: Db, { gone, owner, running, now, nonce, limit }: TakeOverInput): Row[] {
   const leased = db.prepare('SELECT request_id, lease_owner FROM invocations WHERE lease_owner IS NOT NULL').all() as {
     request_id: string;
     lease_owner: string;
   }[];
   const isGone = (holder: string): boolean => (gone === 'all-but' ? holder !== owner : gone.includes(holder));
+  const kept = new Set<string>(running);
   const freed: Row[] = [];
   for (const { request_id, lease_owner } of leased) {
     if (freed.length >= limit) break;
+    if (lease_owner === owner && kept.has(request_id)) continue;
     const head = load(db, request_id)!;
     if (isGone(lease_owner) || rules.leaseIsVoid(head.lease!, now, seenAt(db, lease_owner))) {
       freed.push(update(db, rules.takeover(head, now, nonce)));
