@@ -38,7 +38,8 @@ export class SlotInvoker implements Invoker, PoolHost {
   private readonly superseded = new Set<string>();
   private readonly prepared: Prepared;
   private readonly budgetMb: number;
-  private readonly maxStarting = Math.max(2, availableParallelism() * 2);
+  readonly cores = availableParallelism();
+  private readonly maxStarting = Math.max(2, this.cores * 2);
   private readonly tally = { open: 0 };
   private usedMb = 0;
   private isTicking = false;

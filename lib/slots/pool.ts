@@ -1,6 +1,6 @@
 import { DEFAULTS } from '../core/defaults.js';
 import type { ErrorInfo } from '../core/invocations/model.js';
-import { type PoolView, STUCK_MS, slotDepth, slotValue, wantsAnotherSlot } from '../core/scheduling/placement.js';
+import { isShort, type PoolView, STUCK_MS, slotDepth, slotValue, typicalAfter, wantsAnotherSlot } from '../core/scheduling/placement.js';
 import type { SlotCounts, SlotSpec } from '../core/scheduling/port.js';
 import type { SlotEvent } from './events.js';
 import type { Assignment } from './frames.js';
@@ -12,6 +12,8 @@ import { Slot, type SlotOwner } from './slot.js';
 /** What a pool needs of the invoker. */
 export interface PoolHost {
   readonly parts: SlotParts;
+  /** Processors of the machine. */
+  readonly cores: number;
   /** Room in memory and among the starting processes; takes it. */
   reserve(pool: Pool): boolean;
   release(pool: Pool): void;
@@ -25,7 +27,6 @@ const AVERAGE_WEIGHT = 0.2;
 const WARM_RETRY_MS = 1000;
 const WARM_RETRY_MAX_MS = 60_000;
 const START_RETRY_MS = 200;
-const SHORT_MS = 5;
 
 /** The slots of one spec, and the calls that wait for one of them. */
 export class Pool implements SlotOwner {
@@ -35,6 +36,7 @@ export class Pool implements SlotOwner {
   /** Processes on their way that are no slot yet. */
   private launching = 0;
   private serviceMs: number | undefined;
+  private typicalMs: number | undefined;
   /** Of late, and never less than the platform's own figure: on a busy machine a quick start of late promises nothing. */
   private coldStartMs: number;
   private readonly leastColdStartMs: number;
@@ -91,23 +93,23 @@ export class Pool implements SlotOwner {
 
   submit(job: Job): void {
     this.heat += 1;
-    const slot = this.takeIdle() ?? (this.waiting.length === 0 ? this.roomiest() : undefined);
+    const slot = this.slotFor();
     if (slot) {
       this.dispatch(slot, job);
       return;
     }
     this.waiting.push(job);
     // A burst of short calls clears sooner than any start, and a busy machine would make every stall look like a need:
-    // whether they still wait is seen by the next tick.
-    const isShort = this.serviceMs !== undefined && this.serviceMs < SHORT_MS;
-    if (!isShort || this.slots.size === 0) this.grow();
+    // for them the tick starts a slot when one has really waited that long.
+    if (!isShort(this.typicalMs) || this.slots.size === 0) this.grow();
   }
 
   /** Starts slots for the calls that wait, as far as that is worth it and there is room. */
   grow(): void {
     const now = this.host.parts.clock.monotonicMs();
-    while (this.waiting.length > 0 && now >= this.retryAt && wantsAnotherSlot(this.view(now)) && this.host.reserve(this))
+    while (this.waiting.length > 0 && now >= this.retryAt && wantsAnotherSlot(this.view(now)) && this.host.reserve(this)) {
       void this.start(true, now);
+    }
   }
 
   keepWarm(): void {
@@ -139,7 +141,8 @@ export class Pool implements SlotOwner {
     for (const slot of this.slots) slot.tick(now);
     if (this.waiting.length > 0) {
       this.refuseLate(now);
-      this.grow();
+      const [oldest] = this.waiting;
+      if (oldest && (!isShort(this.typicalMs) || this.slots.size === 0 || now - oldest.submittedAt > this.coldStartMs)) this.grow();
     }
     this.keepWarm();
   }
@@ -171,7 +174,7 @@ export class Pool implements SlotOwner {
   }
 
   freed(slot: Slot): void {
-    const depth = slotDepth(this.perSlot, this.serviceMs);
+    const depth = slotDepth(this.perSlot, this.typicalMs);
     while (this.waiting.length > 0 && slot.calls.jobs.length < depth) this.dispatch(slot, this.waiting.shift()!);
     if (!slot.isEmpty) return;
     if (this.isRetiring) slot.retire();
@@ -182,6 +185,7 @@ export class Pool implements SlotOwner {
     const meanMs = totalMs / calls;
     // Several answers read at once weigh as much as if they had come one by one.
     const weight = 1 - (1 - AVERAGE_WEIGHT) ** calls;
+    this.typicalMs = typicalAfter(this.typicalMs, meanMs);
     this.serviceMs = this.serviceMs === undefined ? meanMs : this.serviceMs + weight * (meanMs - this.serviceMs);
   }
 
@@ -192,7 +196,7 @@ export class Pool implements SlotOwner {
       if (!slot) break;
       this.dispatch(slot, this.waiting.shift()!);
     }
-    this.grow();
+    if (!isShort(this.typicalMs) || this.slots.size === 0) this.grow();
   }
 
   ended(slot: Slot, initError: ErrorInfo | undefined): void {
@@ -218,6 +222,13 @@ export class Pool implements SlotOwner {
     }
   }
 
+  /** Idle slots first; but where short calls keep every processor busy, behind one of those rather than on one more. */
+  private slotFor(): Slot | undefined {
+    const isPacked = isShort(this.typicalMs) && this.slots.size - this.idle.length >= this.host.cores;
+    if (isPacked) return this.waiting.length > 0 ? undefined : (this.roomiest() ?? this.takeIdle());
+    return this.takeIdle() ?? (this.waiting.length === 0 ? this.roomiest() : undefined);
+  }
+
   private dispatch(slot: Slot, job: Job): void {
     // Its code was loaded for this call: the first in a slot that was started because calls waited.
     job.coldStart = slot.isForCall && slot.calls.newestId === 0 && job.submittedAt <= slot.readyAt;
@@ -226,7 +237,7 @@ export class Pool implements SlotOwner {
 
   /** The slot with the fewest calls that may take one more. */
   private roomiest(): Slot | undefined {
-    const depth = slotDepth(this.perSlot, this.serviceMs);
+    const depth = slotDepth(this.perSlot, this.typicalMs);
     if (depth === 1) return undefined;
     const now = this.host.parts.clock.monotonicMs();
     let best: Slot | undefined;
@@ -250,10 +261,10 @@ export class Pool implements SlotOwner {
         busy.push({ elapsedMs: slot.calls.headElapsedMs(now), queued: Math.max(0, slot.calls.jobs.length - this.perSlot) });
       }
     }
-    const { serviceMs, coldStartMs } = this;
+    const { serviceMs, typicalMs, coldStartMs } = this;
     const slots = this.slots.size + this.launching;
     const maxSlots = this.spec.maxSlots ?? Number.POSITIVE_INFINITY;
-    return { busy, starting, waiting: this.waiting.length, serviceMs, coldStartMs, slots, maxSlots };
+    return { busy, starting, waiting: this.waiting.length, serviceMs, typicalMs, coldStartMs, slots, maxSlots, cores: this.host.cores };
   }
 
   private refuseLate(now: number): void {

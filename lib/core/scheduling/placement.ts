@@ -10,6 +10,8 @@ const QUEUE_AHEAD_MAX = 32;
 const BISECTIONS = 32;
 /** Behind a call that has run this long nothing more is queued, and what was is called back. */
 export const STUCK_MS = 5;
+/** A machine under load may stand still for so long: only after that a short call is taken for one that waits for something. */
+const STALL_MS = 100;
 
 export interface PoolView {
   /** For each loaded slot that is at work: how long its oldest call has run, and how many calls wait in it behind the running ones. */
@@ -20,6 +22,10 @@ export interface PoolView {
   waiting: number;
   /** Handler time, moving average; undefined before the first answer. */
   serviceMs: number | undefined;
+  /** What most calls take: an average that falls fast and rises slowly, so that a stall of the machine hardly moves it. */
+  typicalMs: number | undefined;
+  /** Processors of the machine. */
+  cores: number;
   /** How long a new slot took to be ready of late. */
   coldStartMs: number;
   /** Loaded and starting ones. */
@@ -27,11 +33,20 @@ export interface PoolView {
   maxSlots: number;
 }
 
+export const isShort = (typicalMs: number | undefined): typicalMs is number => typicalMs !== undefined && typicalMs < QUEUE_AHEAD_MS;
+
 /** How many calls may be in a slot at once, `perSlot` of them running: more than that only where calls are known to be short. */
-export function slotDepth(perSlot: number, serviceMs: number | undefined): number {
-  if (perSlot > 1 || serviceMs === undefined || serviceMs >= QUEUE_AHEAD_MS) return perSlot;
-  return 1 + Math.min(QUEUE_AHEAD_MAX, Math.floor(QUEUE_AHEAD_MS / Math.max(serviceMs, 0.001)));
+export function slotDepth(perSlot: number, typicalMs: number | undefined): number {
+  if (perSlot > 1 || !isShort(typicalMs)) return perSlot;
+  return 1 + Math.min(QUEUE_AHEAD_MAX, Math.floor(QUEUE_AHEAD_MS / Math.max(typicalMs, 0.001)));
 }
+
+const FALLS = 0.2;
+const RISES = 0.01;
+
+/** The next `typicalMs`, after a call that took `ms`. */
+export const typicalAfter = (typicalMs: number | undefined, ms: number): number =>
+  typicalMs === undefined ? ms : typicalMs + (ms < typicalMs ? FALLS : RISES) * (ms - typicalMs);
 
 /**
  * When the last waiting call would start if no slot is added, in ms from now. Each slot starts one when it is free and
@@ -68,6 +83,11 @@ export function wantsAnotherSlot(view: PoolView): boolean {
   if (view.slots >= view.maxSlots) return false;
   // Every waiting call has a slot on its way.
   if (view.waiting <= view.starting) return false;
+  // Short calls are work for a processor: more slots than those only take turns, and make one another look slow.
+  if (isShort(view.typicalMs)) {
+    const moving = view.busy.filter(({ elapsedMs }) => elapsedMs < STALL_MS).length;
+    if (view.starting > 0 || moving >= view.cores) return false;
+  }
   return expectedWaitMs(view) > view.coldStartMs;
 }
 
