@@ -540,7 +540,9 @@ export function invocationStoreContract(adapter: string, open: () => Promise<Ope
         const freed = await store.takeOver({ gone: [], ...hours, nonce: nonce() });
         expect(freed.filter((h) => h.tenantId === tenantId).map((h) => h.requestId)).toEqual([forgotten.requestId]);
         // Of another owner, an id in the list says nothing.
-        expect(await store.takeOver({ gone: ['me'], ...hours, owner: 'other', nonce: nonce() })).toMatchObject([{ requestId: runs.requestId }]);
+        expect(await store.takeOver({ gone: ['me'], ...hours, owner: 'other', nonce: nonce() })).toMatchObject([
+          { requestId: runs.requestId },
+        ]);
       });
 
       it('at the start frees all but its own, in pieces, and closes sync calls as the platform’s fault', async () => {
