@@ -17,7 +17,9 @@ let bundle: string | undefined;
 /** The bootstrap as it is now, not as it was built last. */
 function bootstrap(): string {
   if (bundle) return bundle;
-  bundle = join(mkdtempSync(join(tmpdir(), 'fns-bootstrap-')), 'runtime-node.js');
+  const folder = mkdtempSync(join(tmpdir(), 'fns-bootstrap-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  bundle = join(folder, 'runtime-node.js');
   const options = ['--bundle', '--platform=node', '--target=node20', '--format=cjs', '--log-level=error', `--outfile=${bundle}`];
   execFileSync(join(ROOT, 'node_modules/esbuild/bin/esbuild'), [join(ROOT, 'runtimes/node/bootstrap.ts'), ...options]);
   return bundle;
