@@ -33,6 +33,11 @@ function tellFault(error: unknown, at: Record<string, string> = {}): void {
   console.error(JSON.stringify({ time: new Date().toISOString(), level: 'error', ...at, name, message, cause: why, stack }));
 }
 
+const whyNot = (database: Database): string | undefined => {
+  const health = database.health();
+  return health.ok ? undefined : health.why;
+};
+
 const DEFAULT_TENANT = asTenantId('default');
 
 /** The whole platform of one machine, in this process and its threads and slots. */
@@ -63,6 +68,7 @@ export class Platform {
     });
     const executing = Execution.open({ dataDir, tier: settings.sandboxTier, clock, onFault: tellFault, locked: opening });
     const [database, execution] = await Promise.all([opening, executing]);
+    clock.notBefore((await database.read('invocations.lastSeen', undefined)) ?? 0);
     const stores = adapters(database, clock);
     const json = new JsonThread(distFile('json-thread.js'));
     const invoker = execution.invoker({
@@ -81,6 +87,7 @@ export class Platform {
       owner,
       foreign: new SqsQueues(),
       measured: (attempt: MeasuredAttempt) => recorder.record(attempt),
+      cannotAccept: () => whyNot(database),
       onFault: tellFault,
     };
     const platform = new Platform(settings, database, execution, stores, invoker, json, domain(parts), recorder);

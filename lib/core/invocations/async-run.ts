@@ -45,6 +45,10 @@ export class AsyncRun {
     return this.held.size;
   }
 
+  running(): Iterable<RequestId> {
+    return this.held;
+  }
+
   /** True while this request is being claimed or run here. */
   holds(requestId: RequestId): boolean {
     return this.held.has(requestId);

@@ -1,6 +1,6 @@
 import { DEFAULTS } from '../defaults.js';
 import type { FunctionRecord } from '../functions/model.js';
-import type { FunctionId, TenantId } from '../ids.js';
+import type { FunctionId, RequestId, TenantId } from '../ids.js';
 import { Backlog } from '../scheduling/backlog.js';
 import { FairRing } from '../scheduling/fair-ring.js';
 import { PREFETCH, type ReadyQueue } from '../scheduling/ready-queue.js';
@@ -34,7 +34,11 @@ export class Dispatcher {
   private pumpIsDue = false;
   private cancelSweep = () => {};
 
-  constructor(private readonly parts: PathParts) {
+  constructor(
+    private readonly parts: PathParts,
+    /** Sync calls in the air. */
+    private readonly syncRunning: () => RequestId[],
+  ) {
     this.run = new AsyncRun(parts, {
       offer: (head) => this.offer(head),
       ended: (functionId, durationMs) => this.learn(functionId, durationMs),
@@ -243,11 +247,15 @@ export class Dispatcher {
     });
   }
 
-  /** Frees requests whose owner is gone or whose lease is void. At the start the data folder's lock proves all others dead. */
+  /**
+   * Frees requests whose owner is gone or whose lease is void. At the start the data folder's lock proves all others dead.
+   * What runs here ends by the monotonic clock: a wall clock that leaps makes nothing of it void.
+   */
   private async takeOver(gone: string[] | 'all-but'): Promise<void> {
     const { store, clock, owner } = this.parts;
     for (;;) {
-      const heads = await store.takeOver({ gone, owner, now: clock.now(), nonce: this.parts.nonce(), limit: PREFETCH });
+      const running = [...this.run.running(), ...this.syncRunning()];
+      const heads = await store.takeOver({ gone, owner, running, now: clock.now(), nonce: this.parts.nonce(), limit: PREFETCH });
       for (const head of heads) {
         this.parts.endings.announce(head);
         // At the start, what is ready is read as a whole afterwards.

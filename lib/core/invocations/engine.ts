@@ -9,6 +9,7 @@ import { Endings } from './endings.js';
 import type { Head } from './model.js';
 import type { EngineParts, PathParts } from './parts.js';
 import type { DeadLetterFilter, InvocationFilter } from './port.js';
+import { storeAway } from './refusals.js';
 import { Replays } from './replays.js';
 import { RequestIds } from './request-ids.js';
 import type { AsyncAnswer, Invocations, InvokeCall, ReplayProgress, SyncAnswer } from './service.js';
@@ -41,7 +42,7 @@ export class Engine implements Invocations {
         return `${parts.owner}.${nonces.toString(36)}`;
       },
     };
-    this.dispatcher = new Dispatcher(this.parts);
+    this.dispatcher = new Dispatcher(this.parts, () => this.sync.running());
     this.sync = new SyncCalls(this.parts);
     this.async = new AsyncCalls(this.parts, this.dispatcher);
     this.replays = new Replays(this.parts, this.dispatcher);
@@ -66,11 +67,14 @@ export class Engine implements Invocations {
   }
 
   invokeSync(call: InvokeCall): Promise<SyncAnswer> {
-    return this.sync.invoke(call);
+    // Also without a key: what runs now must be recorded in the end, and there would be nowhere to.
+    const why = this.parts.cannotAccept();
+    return why === undefined ? this.sync.invoke(call) : Promise.resolve({ kind: 'refused', refusal: storeAway(why) });
   }
 
   invokeAsync(call: InvokeCall): Promise<AsyncAnswer> {
-    return this.async.invoke(call);
+    const why = this.parts.cannotAccept();
+    return why === undefined ? this.async.invoke(call) : Promise.resolve({ kind: 'refused', refusal: storeAway(why) });
   }
 
   get(tenantId: TenantId, requestId: string): Promise<Head | undefined> {

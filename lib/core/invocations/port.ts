@@ -99,8 +99,18 @@ export interface InvocationStore {
   record(call: FinishedCall): Promise<void>;
 
   heartbeat(owner: string, now: number): Promise<void>;
-  /** Frees up to `limit` requests whose lease is void, each by `takeover`; the freed heads. `gone`: owners known to be dead. */
-  takeOver(request: { gone: string[] | 'all-but'; owner: string; now: number; nonce: string; limit: number }): Promise<Head[]>;
+  /**
+   * Frees up to `limit` requests whose lease is void, each by `takeover`; the freed heads. `gone`: owners known to be dead;
+   * `running`: what the asking owner has in the air, whatever the wall clock says of it.
+   */
+  takeOver(request: {
+    gone: string[] | 'all-but';
+    owner: string;
+    running: RequestId[];
+    now: number;
+    nonce: string;
+    limit: number;
+  }): Promise<Head[]>;
 
   get(tenantId: TenantId, requestId: RequestId): Promise<Head | undefined>;
   /** Newest first. */

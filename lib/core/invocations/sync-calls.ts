@@ -1,5 +1,6 @@
 import { DEFAULTS } from '../defaults.js';
 import { LATEST } from '../functions/model.js';
+import type { RequestId } from '../ids.js';
 import { PlatformFault, Refusal } from '../refusal.js';
 import type { SlotEnd, SlotSpec } from '../scheduling/port.js';
 import { attemptEnd, SMALL_JSON_CHARS, voidAtOf } from './attempts.js';
@@ -50,6 +51,11 @@ export class SyncCalls {
   stop(): void {
     this.draining = true;
     this.stopSweep();
+  }
+
+  /** Those that are in the air. */
+  running(): RequestId[] {
+    return [...this.open].map(({ request }) => request.requestId);
   }
 
   /** Resolves when no call is in the air. */

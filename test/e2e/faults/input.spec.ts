@@ -81,7 +81,7 @@ describe('bad input', () => {
             body,
             duplex: 'half',
           } as RequestInit);
-          expect([path, answer.status, (await answer.json()).code]).toEqual([path, 413, 'FNS_413_PAYLOAD_TOO_LARGE']);
+          expect([path, answer.status, ((await answer.json()) as { code: string }).code]).toEqual([path, 413, 'FNS_413_PAYLOAD_TOO_LARGE']);
         }
       }
     });
