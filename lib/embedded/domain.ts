@@ -27,6 +27,7 @@ export interface DomainParts {
   /** This process and boot. */
   owner: string;
   measured(attempt: MeasuredAttempt): void;
+  cannotAccept(): string | undefined;
   onFault(error: unknown): void;
 }
 
@@ -62,7 +63,7 @@ function identityOf({ stores, execution }: DomainParts) {
 }
 
 /** What runs calls, and what makes calls by itself. */
-function pathOf({ stores, execution, invoker, owner, measured, foreign }: DomainParts, tenancy: TenancyCases) {
+function pathOf({ stores, execution, invoker, owner, measured, foreign, cannotAccept }: DomainParts, tenancy: TenancyCases) {
   const catalog = new Catalog(stores.functions, () => execution.runtimesHere());
   const engine = new Engine({
     store: stores.invocations,
@@ -73,6 +74,7 @@ function pathOf({ stores, execution, invoker, owner, measured, foreign }: Domain
     owner,
     digest,
     quotasOf: (tenantId) => tenancy.quotas(tenantId),
+    cannotAccept,
     measured,
     audit: stores.audit,
   });

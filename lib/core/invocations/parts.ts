@@ -36,6 +36,8 @@ export interface EngineParts {
   /** sha256 over the texts, each ended by a NUL, as hex. */
   digest(...texts: string[]): string;
   quotasOf(tenantId: TenantId): Quotas;
+  /** Why nothing new can be taken now (the store is lost, the disk is full); undefined: it can. */
+  cannotAccept(): string | undefined;
   measured(attempt: MeasuredAttempt): void;
   audit: AuditLog;
 }

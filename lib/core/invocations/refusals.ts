@@ -18,6 +18,9 @@ export const invokerBusy = (): Refusal =>
 export const draining = (): Refusal =>
   new Refusal(503, 'FNS_503_DRAINING', 'The platform is shutting down and takes no new calls; nothing has run.', { retryAfterSec: 1 });
 
+export const storeAway = (why: string): Refusal =>
+  new Refusal(503, 'FNS_503_STORE', `The platform takes no new calls: ${why}. Nothing has run.`, { retryAfterSec: 5 });
+
 export const otherRequest = (): Refusal =>
   new Refusal(409, 'FNS_409_DUP_REQ', 'This Idempotency-Key was used within 24 h with another payload or qualifier.');
 
