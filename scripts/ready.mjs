@@ -2,8 +2,9 @@
 // Plain JavaScript without dependencies, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -22,14 +23,12 @@ function lockDigest() {
     .digest('hex');
 }
 
-/**
- * Installs unless node_modules was made from this very lock file. Not `npm ci`: it refuses a lock file that lacks packages of
- * other platforms, which is what npm writes where the registry in reach has none of them.
- */
+/** node_modules was made from this very lock file. */
+const installedMarker = join(root, 'node_modules', '.fns-lock');
+const isInstalled = () => existsSync(installedMarker) && readFileSync(installedMarker, 'utf8') === lockDigest();
+
+/** Not `npm ci`: it refuses a lock file that lacks packages of other platforms, as npm writes it where the registry has none of them. */
 function install() {
-  const marker = join(root, 'node_modules', '.fns-lock');
-  const digest = lockDigest();
-  if (existsSync(marker) && readFileSync(marker, 'utf8') === digest) return;
   console.error('fns: installing packages (first start, or the lock file changed) …');
   // npm hands its own settings down as npm_config_*; a nested run must not inherit the outer command's.
   const env = Object.fromEntries(
@@ -42,7 +41,7 @@ function install() {
     shell: process.platform === 'win32',
   });
   if (done.status !== 0) stop('`npm install` failed; its output above says why. Check the network and the registry, then start again.');
-  writeFileSync(marker, digest);
+  writeFileSync(installedMarker, lockDigest());
 }
 
 function newestChangeMs(path) {
@@ -52,24 +51,82 @@ function newestChangeMs(path) {
   return Math.max(found.mtimeMs, ...readdirSync(path).map((name) => newestChangeMs(join(path, name))));
 }
 
-/** Bundles lib/ and runtimes/ into dist/ when any source is newer than the last bundle. */
-async function bundle(force) {
-  const stamp = join(root, 'dist', '.built');
-  const builtMs = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+const bundleStamp = join(root, 'dist', '.built');
+
+/** No source is newer than the last bundle. */
+function isBundled() {
+  const builtMs = statSync(bundleStamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const sources = ['lib', 'bin', 'runtimes', 'scripts', 'package.json'].map((name) => join(root, name));
-  if (!force && builtMs > Math.max(...sources.map(newestChangeMs))) return;
+  return builtMs > Math.max(...sources.map(newestChangeMs));
+}
+
+/** Bundles lib/ and runtimes/ into dist/. */
+async function bundle() {
   const startedAt = new Date();
   mkdirSync(join(root, 'dist'), { recursive: true });
   const { build } = await import(pathToFileURL(join(root, 'scripts', 'build.mjs')).href);
   await build(root);
-  writeFileSync(stamp, startedAt.toISOString());
+  writeFileSync(bundleStamp, '');
+  // What was changed while this ran may not be in it.
+  utimesSync(bundleStamp, startedAt, startedAt);
+}
+
+const lockFile = join(root, '.fns-making');
+const WAIT_MS = 100;
+const TELL_AFTER_MS = 1_500;
+
+/** The process that holds the lock, if it still runs. 0: the holder has made the file and not yet written to it. */
+function lockHolder() {
+  try {
+    const pid = Number(readFileSync(lockFile, 'utf8'));
+    if (pid > 0) process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    return error.code === 'EPERM' ? 0 : undefined;
+  }
+}
+
+function takeLock() {
+  try {
+    writeFileSync(lockFile, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST')
+      stop(
+        `packages or bundles are missing in ${root}, and this user may not write there (${error.code}). Run \`npm run build\` as its owner.`,
+      );
+    // Its holder was killed, or is through.
+    if (lockHolder() === undefined) rmSync(lockFile, { force: true });
+    return false;
+  }
+}
+
+/** One at a time: `npm start` in one terminal and `npx fns` in the other must not both write node_modules or dist. */
+async function alone(make) {
+  const since = Date.now();
+  for (let told = false; !takeLock(); await sleep(WAIT_MS)) {
+    if (told || Date.now() - since < TELL_AFTER_MS) continue;
+    told = true;
+    console.error('fns: another process installs or bundles here; waiting for it …');
+  }
+  const release = () => rmSync(lockFile, { force: true });
+  process.once('exit', release);
+  try {
+    await make();
+  } finally {
+    process.off('exit', release);
+    release();
+  }
 }
 
 export async function ready({ force = false } = {}) {
   if (Number(process.versions.node.split('.')[0]) < MINIMUM_NODE_MAJOR)
     stop(`Node.js ${MINIMUM_NODE_MAJOR} or newer is needed, this is ${process.versions.node}.`);
-  install();
-  await bundle(force);
+  if (!force && isInstalled() && isBundled()) return;
+  await alone(async () => {
+    if (!isInstalled()) install();
+    if (force || !isBundled()) await bundle();
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await ready({ force: process.argv.includes('--build') });

@@ -27,13 +27,17 @@ export const timeArgument =
 /** Collects a repeated option. */
 export const repeated = (text: string, before: string[] | undefined): string[] => [...(before ?? []), text];
 
+/** Shells take double quotes away unless single ones stand around them. */
+const JSON_HINT = `Names and texts have double quotes, and the whole single ones for the shell: '{"name":"World"}'.`;
+
 /** JSON text as it was given, checked: the platform gets these very bytes. */
 export function jsonText(text: string, what: string): string {
   try {
     JSON.parse(text);
     return text;
   } catch (error) {
-    const hint = /^[\w .-]+$/.test(text) ? `A text is given as JSON, with quotes: '"${text}"'.` : undefined;
+    const isBareText = /^[\w .-]+$/.test(text);
+    const hint = isBareText ? `A text is given as JSON, with quotes: '"${text}"'.` : JSON_HINT;
     throw usageError(`${what} is not valid JSON: ${(error as Error).message}`, hint);
   }
 }

@@ -94,6 +94,17 @@ export class Client {
   }
 }
 
+/** Which runtimes the platform has; undefined where none answers. */
+export async function runtimesOnPlatform(url: string): Promise<string[] | undefined> {
+  try {
+    const answer = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(1_000) });
+    const { checks } = (await answer.json()) as { checks: { runtimes: { list: { runtime: string; works: boolean }[] } } };
+    return checks.runtimes.list.filter(({ works }) => works).map(({ runtime }) => runtime);
+  } catch {
+    return undefined;
+  }
+}
+
 export function unreachable(url: string, error: unknown): CliError {
   const cause = (error as { cause?: { code?: string; message?: string } }).cause;
   const why = cause?.code ?? cause?.message ?? (error as Error).message;
@@ -122,7 +133,8 @@ async function refused(answer: Response, to: Connection): Promise<ApiError> {
 function describe({ status, title, detail, code, errors }: Problem): string {
   const head = `${code ?? `HTTP ${status}`}: `;
   if (!errors || errors.length === 0) return head + (detail ?? title ?? 'refused');
-  return head + errors.map(({ field, message, allowed }) => `\n  ${field} ${message}${allowed ? ` (allowed: ${allowed})` : ''}`).join('');
+  const mistakes = errors.map(({ field, message, allowed }) => `${field} ${message}${allowed ? ` (allowed: ${allowed})` : ''}`);
+  return mistakes.length === 1 ? head + mistakes[0] : [head.trimEnd(), ...mistakes].join('\n  ');
 }
 
 function hintFor({ status, code }: Problem, to: Connection, retryAfter: string | null): string | undefined {

@@ -29,11 +29,21 @@ export function connection(options: { url?: string; apiKey?: string }, env: Node
   return { url, key: isKept ? kept.key : undefined, keyFrom: isKept ? kept.path : 'nowhere' };
 }
 
+/** Where `npm start` keeps its data unless told otherwise: in the checkout which this command belongs to. */
+const usualDataFolder = (): string => join(packageRoot(), '.fns');
+
+/** The data folder whose key this command takes; where there is none yet, that of `npm start`. */
+export function dataFolder(env: NodeJS.ProcessEnv, cwd: string): string {
+  if (env.FNS_DATA_DIR) return resolve(cwd, env.FNS_DATA_DIR);
+  const kept = credentials(env, cwd);
+  return kept ? dirname(kept.path) : usualDataFolder();
+}
+
 /** The nearest `.fns/credentials.json` from here upwards, or that of the checkout which this command belongs to. */
 function credentials(env: NodeJS.ProcessEnv, cwd: string): Credentials | undefined {
   const folders = env.FNS_DATA_DIR
     ? [resolve(cwd, env.FNS_DATA_DIR)]
-    : [...above(cwd).map((each) => join(each, '.fns')), join(packageRoot(), '.fns')];
+    : [...above(cwd).map((each) => join(each, '.fns')), usualDataFolder()];
   for (const folder of folders) {
     const path = join(folder, 'credentials.json');
     try {

@@ -29,7 +29,7 @@ Exit codes:
   2  wrong usage: arguments, fns.yaml
   3  no platform answers
   4  the key is missing, unknown, or may not do this
-  130  Ctrl-C`;
+  130  Ctrl-C (0 where it is the way to end: dev, logs --follow)`;
 
 /** All commands of `fns`. */
 export function fnsProgram(version: string): Command {
@@ -37,6 +37,7 @@ export function fnsProgram(version: string): Command {
     .description('FNS: deploy, call and look after functions')
     .version(version)
     .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'fns: ')) })
     .exitOverride()
     .addHelpText('after', HELP);
   initCommand(program);

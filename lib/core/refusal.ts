@@ -24,11 +24,17 @@ export class Refusal extends Error {
   }
 }
 
+/** A function's name where its id belongs is the first mistake of everybody. */
+const byNameHint = (what: string, id: string): string =>
+  what === 'function' && /^(?!fn_)[\w-]{1,64}$/.test(id)
+    ? ` Ids begin with fn_; GET /api/v1/functions?name=${id} finds a function by its name.`
+    : '';
+
 export const notFound = (what: string, id: string): Refusal =>
   new Refusal(
     404,
     `FNS_404_${what.toUpperCase().replace(/[^A-Z]/g, '_')}`,
-    `There is no ${what} '${id.slice(0, 100)}' that this key may see.`,
+    `There is no ${what} '${id.slice(0, 100)}' that this key may see.${byNameHint(what, id)}`,
   );
 
 export const invalid = (errors: FieldFault[]): Refusal =>

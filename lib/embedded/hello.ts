@@ -6,7 +6,7 @@ import type { Domain } from './domain.js';
 
 const SOURCE = `// The first function: call it, then make it yours.
 exports.handler = async (event) => {
-  const name = event.queryStringParameters?.name ?? event.name ?? 'World';
+  const name = event?.queryStringParameters?.name ?? event?.name ?? 'World';
   console.log('hello was asked to greet', name);
   return { greeting: \`Hello, \${name}!\` };
 };

@@ -33,6 +33,21 @@ export const openApiInfo = {
       'A serverless function platform. Errors are problem+json (RFC 9457); lists are `{items, nextCursor}`; times are RFC 3339 UTC; unknown fields are refused by name.',
   },
   security: [{ bearer: [] }],
+  // The order of the page: what a newcomer needs first stands first.
+  tags: [
+    'functions',
+    'invocations',
+    'triggers',
+    'queues',
+    'logs',
+    'metrics',
+    'billing',
+    'namespaces',
+    'keys',
+    'tenants',
+    'audit',
+    'operation',
+  ].map((name) => ({ name })),
 } as const;
 
 /** The OpenAPI document and the reference page that shows it, both open to anyone. */
@@ -43,6 +58,8 @@ export function docsRoutes(app: Api): void {
     document ??= JSON.stringify(app.getOpenAPI31Document(openApiInfo as never));
     return c.body(document, 200, { 'content-type': 'application/json' });
   });
+  // Whoever opens the printed address in a browser wants to see something.
+  app.get('/', (c) => c.redirect('/docs', 302));
   app.get('/docs', (c) => c.body(PAGE, 200, { ...HEADERS, 'content-type': 'text/html; charset=utf-8' }));
   app.get('/docs/start.js', (c) => c.body(START, 200, { ...HEADERS, 'content-type': 'text/javascript; charset=utf-8' }));
   app.get('/docs/:file', async (c) => {

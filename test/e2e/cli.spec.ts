@@ -127,19 +127,20 @@ describe('fns, against a real platform', () => {
       expect((await p.fns(['deploy'])).stderr).toContain('calls created');
     });
 
-    it('takes the payload from an argument, a file or standard input, and null by default', async () => {
+    it('takes the payload from an argument, a file or standard input, and {} by default', async () => {
       writeFileSync(join(folder, 'payload.json'), '{"from":"file"}');
       const got = async (args: string[], input?: string) => JSON.parse((await fns(['invoke', 'calls', ...args], input)).stdout).got;
       expect(await got(['[1]'])).toEqual([1]);
       expect(await got(['--file', 'payload.json'])).toEqual({ from: 'file' });
       expect(await got(['-'], '{"from":"stdin"}')).toEqual({ from: 'stdin' });
-      expect(await got([])).toBeNull();
+      expect(await got([])).toEqual({});
     });
 
     it('ends with 1 where the function failed, with the error on stderr and nothing on stdout', async () => {
       const ended = await fns(['invoke', 'calls', '{"fail":true}']);
       expect(ended).toMatchObject({ code: 1, stdout: '' });
       expect(ended.stderr).toMatch(/FAILED[\s\S]*TypeError: no good[\s\S]*index\.js:1/);
+      expect(ended.stderr.match(/no good/g)).toHaveLength(1);
     });
 
     it('gives the first answer again under the same key, and refuses another payload under it', async () => {
@@ -220,6 +221,7 @@ describe('fns, against a real platform', () => {
     });
     await p.fns(['deploy']);
     expect((await p.fns(['queue', 'send', 'cli-work', 'one', 'two', '--json'])).json).toEqual({ queue: 'cli-work', sent: 2 });
+    expect((await p.fns(['queue', 'ls'])).stdout).toMatch(/cli-work +\d+ +\d+ +\d+ s/);
     expect(await p.fns(['queue', 'send', 'cli-work', '--lines', '-'], 'three\nfour\n')).toMatchObject({ code: 0 });
     await until('all four are handled', async () => (await p.fns(['logs', 'work', '--grep', 'got '])).stdout.split('\n').length > 4);
   });
@@ -243,9 +245,18 @@ describe('fns, against a real platform', () => {
       input: { a: 1 },
       nextRuns: [expect.any(String), expect.any(String), expect.any(String)],
     });
-    expect(await fns(['trigger', 'add', 'calls', 'http'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--path') });
+    expect(await fns(['trigger', 'add', 'calls', 'http'])).toMatchObject({ code: 2, stderr: expect.stringContaining('needs a path') });
     expect(await fns(['trigger', 'add', 'calls', 'mqtt'])).toMatchObject({ code: 2 });
     expect(await fns(['trigger', 'rm', 'calls', added.json.triggerId])).toMatchObject({ code: 0 });
+    for (const [type, what, field] of [
+      ['http', '/by-hand', 'path'],
+      ['cron', '*/5 * * * *', 'schedule'],
+      ['queue', 'by-hand', 'queue'],
+    ]) {
+      const { json } = await fns(['trigger', 'add', 'calls', type as string, what as string, '--json']);
+      expect(json).toMatchObject({ type, [field as string]: what });
+      await fns(['trigger', 'rm', 'calls', json.triggerId]);
+    }
   });
 
   it('usage and invoice agree, as tables, JSON, CSV and PDF', async () => {
@@ -312,6 +323,26 @@ describe('fns dev', () => {
     }
     expect(await dev.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('stopping the platform') });
     await expect(fetch(env.FNS_URL)).rejects.toThrow();
+  });
+
+  it('takes the key of the platform that it started, whatever key lies about', async () => {
+    const port = await freePort();
+    const project = join(folder, 'project');
+    cpSync(join(__dirname, '..', '..', 'examples', 'hello-node'), project, { recursive: true });
+    mkdirSync(join(folder, 'kept'));
+    writeFileSync(
+      join(folder, 'kept', 'credentials.json'),
+      JSON.stringify({ url: `http://127.0.0.1:${port}`, key: 'fns_of_another_platform' }),
+    );
+    const dev = startFns(['dev'], { cwd: project, env: { FNS_URL: '', FNS_API_KEY: '', FNS_DATA_DIR: join(folder, 'kept') } });
+    try {
+      await until('it watches', async () => dev.stderr().includes('watching for changes'), 45_000);
+    } finally {
+      dev.interrupt();
+    }
+    const { stderr } = await dev.ended;
+    expect(stderr).toContain('hello-node created');
+    expect(stderr).not.toContain('FNS_401');
   });
 });
 

@@ -107,7 +107,7 @@ function show(out: Context['out'], found: Invoice): void {
         found.lines,
         [
           ['DESCRIPTION', (line) => line.description],
-          ['QUANTITY', (line) => `${line.quantity} ${line.unit}`, 'right'],
+          ['QUANTITY', (line) => `${line.quantity} ${line.unit}${line.quantity === '1' ? '' : 's'}`, 'right'],
           ['PRICE', (line) => line.unitPrice, 'right'],
           ['AMOUNT', (line) => line.amount, 'right'],
         ],

@@ -55,6 +55,13 @@ export function deadLetterCommands(program: Command): void {
     .action(action<Filter & { all?: boolean; rate?: number; wait: boolean }, [string, string[]]>(replay));
 }
 
+const ERROR_WIDTH = 100;
+
+function firstLine(text: string): string {
+  const line = text.split('\n', 1)[0] as string;
+  return line.length > ERROR_WIDTH ? `${line.slice(0, ERROR_WIDTH - 1)}…` : line;
+}
+
 const letterTable = (items: DeadLetter[]): string =>
   table(
     items,
@@ -63,7 +70,7 @@ const letterTable = (items: DeadLetter[]): string =>
       ['DIED', (each) => each.deadAt],
       ['REASON', (each) => each.reason],
       ['ATTEMPTS', (each) => each.attempts, 'right'],
-      ['LAST ERROR', (each) => (each.lastError ? `${each.lastError.type}: ${each.lastError.message}`.split('\n', 1)[0]?.slice(0, 80) : '')],
+      ['LAST ERROR', ({ lastError }) => (lastError ? firstLine(`${lastError.type}: ${lastError.message}`) : '')],
     ],
     'No dead letters.',
   );

@@ -40,10 +40,16 @@ export function chosen(project: Project, names: readonly string[]): string[] {
   return names.length > 0 ? [...names] : known;
 }
 
-export function deployedText({ name, action: done, version, functionId, triggers, warnings }: Deployed): string {
+/** `isAgain`: what stays as it was is told no more. */
+export function deployedText(
+  { name, action: done, version, functionId, triggers, warnings }: Deployed,
+  { tookMs, isAgain = false }: { tookMs?: number; isAgain?: boolean } = {},
+): string {
   const what = version === undefined ? 'draft' : `version ${version}`;
-  const lines = [`${pc.green('✓')} ${pc.bold(name)} ${done}, ${what} ${pc.dim(functionId)}`];
+  const took = tookMs === undefined ? '' : ` in ${Math.round(tookMs)} ms`;
+  const lines = [`${pc.green('✓')} ${pc.bold(name)} ${done}, ${what} ${pc.dim(functionId + took)}`];
   for (const { action: change, trigger } of triggers) {
+    if (isAgain && change === 'kept') continue;
     const { type, url, path, methods, schedule, queue, queueUrl, nextRuns } = trigger as Record<string, unknown>;
     const where =
       type === 'http'

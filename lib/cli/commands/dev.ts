@@ -1,9 +1,10 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { watch } from 'chokidar';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { Client } from '../client.js';
 import { action, type Context, command } from '../command.js';
+import { dataFolder } from '../connection.js';
 import { CliError } from '../failure.js';
 import { followLogs, logText } from '../log-lines.js';
 import { answers, startPlatform } from '../platform-process.js';
@@ -23,7 +24,7 @@ export function devCommand(program: Command): void {
 async function dev(context: Context, { file }: { file: string }): Promise<void> {
   const stop = context.interrupted();
   const first = readProject(file, process.env);
-  const { api, end } = await platform(context, first);
+  const { api, end } = await platform(context);
   try {
     const session = new DevSession({ ...context, api }, file, stop);
     await session.run(first);
@@ -32,20 +33,24 @@ async function dev(context: Context, { file }: { file: string }): Promise<void> 
   }
 }
 
-async function platform({ api, out }: Context, project: Project): Promise<{ api: Client; end(): Promise<void> }> {
-  const { url, key } = api.to;
+async function platform({ api, out, cwd }: Context): Promise<{ api: Client; end(): Promise<void> }> {
+  const { url, key, keyFrom } = api.to;
   if (await answers(url)) {
     out.note(pc.dim(`using the platform on ${url}`));
     return { api, end: async () => {} };
   }
-  const dataDir = process.env.FNS_DATA_DIR || resolve(project.folder, '.fns');
+  // The same folder as `npm start` keeps: what is deployed here is there tomorrow, under the same key.
+  const dataDir = dataFolder(process.env, cwd);
   out.note(pc.dim(`no platform on ${url}: starting one, data in ${dataDir} …`));
   const own = await startPlatform(url, dataDir);
   const end = async (): Promise<void> => {
     out.note(pc.dim('stopping the platform …'));
     await own.stop();
   };
-  return { api: new Client({ url, key: key ?? own.key, keyFrom: dataDir }), end };
+  // A key that was said may be a tenant's; one that was found lying about may be of another platform.
+  const isSaid = key !== undefined && (keyFrom === '--api-key' || keyFrom === 'FNS_API_KEY');
+  const to = isSaid ? api.to : { url, key: own.key, keyFrom: join(dataDir, 'credentials.json') };
+  return { api: new Client(to), end };
 }
 
 class DevSession {
@@ -101,7 +106,7 @@ class DevSession {
         const startedAt = performance.now();
         const deployed = await deployFunction(api, out, project, name, true);
         this.deployedAs.set(name, print);
-        out.note(`${deployedText(deployed)} ${pc.dim(`in ${Math.round(performance.now() - startedAt)} ms`)}`);
+        out.note(deployedText(deployed, { tookMs: performance.now() - startedAt, isAgain: this.following.has(deployed.functionId) }));
         if (out.json) out.line(JSON.stringify({ deployed }));
         this.follow(name, deployed.functionId);
       } catch (error) {

@@ -139,11 +139,12 @@ interface RuntimeHere {
   runtime: string;
   version?: string;
   works: boolean;
-  why?: string;
+  reason?: string;
 }
 
 function readinessCheck([name, { ok, detail, advice, list, ...more }]: [string, Readiness['checks'][string]]): Check {
   if (name === 'runtimes' && Array.isArray(list)) return runtimesCheck(list as RuntimeHere[]);
+  if (name === 'sandbox' && ok) return { name, level: detail ? 'warn' : 'ok', detail: `tier ${more.tier}`, advice: detail };
   const told = [
     detail,
     ...Object.entries(more).map(([field, value]) => `${field} ${typeof value === 'object' ? JSON.stringify(value) : value}`),
@@ -153,8 +154,8 @@ function readinessCheck([name, { ok, detail, advice, list, ...more }]: [string, 
 }
 
 function runtimesCheck(list: RuntimeHere[]): Check {
-  const text = ({ runtime, version, works, why }: RuntimeHere): string =>
-    `${runtime}${version ? ` (${version})` : ''}${works ? '' : ` does not work: ${why ?? 'no reason given'}`}`;
+  const text = ({ runtime, version, works, reason }: RuntimeHere): string =>
+    `${runtime}${version ? ` (${version})` : ''}${works ? '' : ` does not work: ${reason ?? 'no reason given'}`}`;
   const broken = list.filter(({ works }) => !works);
   const lacksPython = !list.some(({ runtime, works }) => works && runtime.startsWith('python'));
   return {

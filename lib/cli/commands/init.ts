@@ -2,7 +2,8 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { basename, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { packageRoot } from '../connection.js';
+import { runtimesOnPlatform } from '../client.js';
+import { connection, packageRoot } from '../connection.js';
 import { usageError } from '../failure.js';
 import { output } from '../output.js';
 import { closest } from '../project/closest.js';
@@ -31,8 +32,9 @@ export function initCommand(program: Command): void {
         .map(([name, { what }]) => `  ${name.padEnd(14)}${what}`)
         .join('\n')}`,
     )
-    .action((folder: string | undefined, { template, json }: { template: string; json?: boolean }) => {
-      const made = init(resolve(folder ?? '.'), template);
+    .action(async (folder: string | undefined, { template, json }: { template: string; json?: boolean }) => {
+      const here = await runtimesHere();
+      const made = init(resolve(folder ?? '.'), template, here);
       const inside = relative(process.cwd(), made.folder);
       output(json === true).result(made, () =>
         [
@@ -40,15 +42,30 @@ export function initCommand(program: Command): void {
           '',
           'Next:',
           ...(inside ? [`  cd ${inside}`] : []),
-          '  fns dev       deploy, watch and show logs',
-          '  fns deploy    deploy once',
+          `  ${asTyped('dev')}       deploy, watch and show logs`,
+          `  ${asTyped('deploy')}    deploy once`,
         ].join('\n'),
       );
     });
 }
 
+/** As this command was called: who typed `npx fns` may not have `fns` on the PATH. */
+const asTyped = (rest: string): string => `${process.env.npm_command === 'exec' ? 'npx fns' : 'fns'} ${rest}`;
+
+/** Asked of the platform, where one answers: it looks for interpreters with its own eyes. Else the Node.js that runs this. */
+async function runtimesHere(): Promise<string[]> {
+  const own = [`nodejs${process.versions.node.split('.')[0]}`];
+  return (await runtimesOnPlatform(connection({}, process.env, process.cwd()).url)) ?? own;
+}
+
+/** The template's own runtime if it is here, else the first of the same language: what `init` makes must run where it was made. */
+function fittingRuntime(named: string, here: readonly string[]): string {
+  const language = named.replace(/[\d.]+$/, '');
+  return here.includes(named) ? named : (here.find((each) => each.startsWith(language)) ?? named);
+}
+
 /** Copies the template; its function takes the folder's name. Nothing that is there is overwritten. */
-export function init(folder: string, template: string): { folder: string; template: string; files: string[] } {
+export function init(folder: string, template: string, here: readonly string[]): { folder: string; template: string; files: string[] } {
   const chosen = Object.hasOwn(TEMPLATES, template) ? TEMPLATES[template] : undefined;
   if (!chosen) {
     const near = closest(template, Object.keys(TEMPLATES));
@@ -66,7 +83,12 @@ export function init(folder: string, template: string): { folder: string; templa
   const name = functionName(basename(folder));
   for (const file of [PROJECT_FILE, 'README.md']) {
     const path = join(folder, file);
-    if (existsSync(path)) writeFileSync(path, readFileSync(path, 'utf8').replaceAll(chosen.example, name));
+    if (!existsSync(path)) continue;
+    const text = readFileSync(path, 'utf8').replaceAll(chosen.example, name);
+    writeFileSync(
+      path,
+      text.replaceAll(/(runtime: )(\S+)/g, (_, field, runtime) => field + fittingRuntime(runtime, here)),
+    );
   }
   return { folder, template, files };
 }

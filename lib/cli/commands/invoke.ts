@@ -55,7 +55,7 @@ export function invokeCommand(program: Command): void {
     .option('--qualifier <version>', 'a published version instead of the draft')
     .option('--priority <priority>', 'high, normal or low')
     .option('--logs', 'print what it logged, too')
-    .addHelpText('after', '\nThe payload is JSON (default null): fns invoke hello \'{"name":"World"}\', or - for standard input.')
+    .addHelpText('after', '\nThe payload is JSON (default {}): fns invoke hello \'{"name":"World"}\', or - for standard input.')
     .action(
       action<Options, [string, string | undefined]>(async ({ api, out }, name, payload, options) =>
         invoke(api, out, name, payload, options),
@@ -94,7 +94,7 @@ function payloadOf(payload: string | undefined, file: string | undefined): strin
   if (payload !== undefined && file !== undefined) throw usageError('Give the payload as an argument or with --file, not both.');
   const from = file ?? (payload === '-' ? '-' : undefined);
   if (from !== undefined) return jsonText(textOf(from), from === '-' ? 'Standard input' : from);
-  return payload === undefined ? 'null' : jsonText(payload, 'The payload');
+  return payload === undefined ? '{}' : jsonText(payload, 'The payload');
 }
 
 const TERMINAL = new Set(['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'DEAD']);
@@ -119,13 +119,19 @@ async function showLogs(api: Client, out: Output, functionId: string, requestId:
   for await (const line of api.list<LogLineView>(`/functions/${functionId}/logs`, { requestId })) out.note(logText(line));
 }
 
+/** A stack begins with type and message in Node.js, and with neither in Python: they are told once. */
+function errorText({ type, message, stack = [] }: ErrorView): string {
+  const head = `${type}: ${message}`;
+  const told = stack.join('\n');
+  return told.startsWith(head) ? told : [head, ...stack].join('\n');
+}
+
 function show(out: Output, answer: Answer | Invocation, status: string, remarks: string[]): void {
   const isGood = status === 'SUCCEEDED';
   out.note(
     `${isGood ? pc.green(status) : pc.red(status)} ${pc.dim(`${remarks.join(', ')}, version ${answer.version}, ${answer.requestId}`)}`,
   );
-  if (answer.error)
-    out.note(pc.red(printable([`${answer.error.type}: ${answer.error.message}`, ...(answer.error.stack ?? [])].join('\n'))));
+  if (answer.error) out.note(pc.red(printable(errorText(answer.error))));
   out.result(answer, () => (isGood ? JSON.stringify(answer.result ?? null, null, 2) : ''));
   if (!isGood) process.exitCode = EXIT.failed;
 }

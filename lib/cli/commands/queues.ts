@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { textOf } from '../arguments.js';
 import { action, type Context, command } from '../command.js';
 import { usageError } from '../failure.js';
+import { table } from '../output.js';
 
 /** The platform takes so many a call. */
 const MESSAGES_PER_CALL = 1_000;
@@ -12,14 +13,39 @@ interface Options {
   group?: string;
 }
 
+interface QueueView {
+  name: string;
+  depth: number;
+  inFlight: number;
+  oldestAgeMs: number;
+}
+
 export function queueCommands(program: Command): void {
   const queue = program.command('queue').description('queues of FNS');
+  command(queue, 'ls', 'list queues, and what waits in them').action(
+    action<object, []>(async ({ api, out }) => {
+      const items = await api.all<QueueView>('/queues');
+      out.result(items, () => queueTable(items));
+    }),
+  );
   command(queue, 'send <queue> [bodies...]', 'send messages; the queue is made on first use')
     .option('--lines <path>', 'each line of a file is a message (- is standard input)')
     .option('--id <id>', 'of a single message: the same id runs once in 24 h')
     .option('--group <group>', 'messages of a group are handed out in order')
     .action(action<Options, [string, string[]]>(send));
 }
+
+const queueTable = (items: QueueView[]): string =>
+  table(
+    items,
+    [
+      ['QUEUE', (each) => each.name],
+      ['WAITING', (each) => each.depth, 'right'],
+      ['IN FLIGHT', (each) => each.inFlight, 'right'],
+      ['OLDEST', (each) => `${Math.round(each.oldestAgeMs / 1000)} s`, 'right'],
+    ],
+    'No queues. One is made on first use: fns queue send orders \'{"id":1}\'',
+  );
 
 async function send({ api, out }: Context, queue: string, given: string[], { lines, id, group }: Options): Promise<void> {
   const more =

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { timeArgument, whole } from '../arguments.js';
 import { action, command } from '../command.js';
+import { usageError } from '../failure.js';
 import { type Output, table } from '../output.js';
 
 interface Quotas {
@@ -143,6 +144,8 @@ function quotaCommands(quota: Command): void {
     .action(
       action<Partial<Quotas>, [string]>(async ({ api, out }, tenantId, { concurrency, backlogItems, backlogBytes }) => {
         const body = { concurrency, backlogItems, backlogBytes };
+        if (Object.values(body).every((value) => value === undefined))
+          throw usageError('Nothing to change.', `Say what: fns quota set ${tenantId} --concurrency 20`);
         const quotas = await api.call<Quotas>('PUT', `/tenants/${encodeURIComponent(tenantId)}/quotas`, { body });
         out.result(quotas, () => quotaText(quotas));
       }),

@@ -29,7 +29,7 @@ export function triggerCommands(program: Command): void {
       out.result(items, () => triggerTable(items));
     }),
   );
-  command(trigger, 'add <function> <type>', 'add a trigger: http, cron or queue')
+  command(trigger, 'add <function> <type> [what]', 'add a trigger: http, cron or queue; what: its path, schedule or queue')
     .option('--path <path>', 'http: the route, as /hello/{name}')
     .option('--method <method>', 'http: GET, POST, … (may be repeated)', repeated)
     .option('--auth <auth>', 'http: key (default), none or jwt')
@@ -41,7 +41,12 @@ export function triggerCommands(program: Command): void {
     .option('--queue-url <url>', 'queue: any SQS queue')
     .option('--batch-size <count>', 'queue: messages a call at most', whole(1))
     .option('--batch-window-ms <ms>', 'queue: how long to wait for a full batch', whole(0))
-    .action(action<AddOptions, [string, string]>(add));
+    .addHelpText('after', ADD_EXAMPLES)
+    .action(
+      action<AddOptions, [string, string, string | undefined]>((context, name, type, what, options) =>
+        add(context, name, type, what === undefined ? options : { ...options, ...named(type, what) }),
+      ),
+    );
   command(trigger, 'rm <function> <triggerId>', 'remove a trigger').action(
     action<object, [string, string]>(async ({ api, out }, name, triggerId) => {
       const { functionId } = await findFunction(api, name);
@@ -51,10 +56,20 @@ export function triggerCommands(program: Command): void {
   );
 }
 
-/** Which options a type has, and the one that it needs. */
+const ADD_EXAMPLES = `
+Examples:
+  fns trigger add hello http /hello/{name} --method GET --auth none
+  fns trigger add report cron '0 6 * * *' --timezone Europe/Berlin
+  fns trigger add worker queue orders --batch-size 10`;
+
+/** The third argument is what most triggers are all about. */
+const named = (type: string, what: string): AddOptions =>
+  ({ http: { path: what }, cron: { schedule: what }, queue: /^https?:/.test(what) ? { queueUrl: what } : { queue: what } })[type] ?? {};
+
+/** Which options a type has, and what it needs. */
 const TYPES: Record<string, { needs: string; settings(options: AddOptions): Record<string, unknown> }> = {
   http: {
-    needs: '--path',
+    needs: 'a path',
     settings: ({ path, method, auth, cors }) => ({
       path,
       methods: method?.map((each) => each.toUpperCase()),
@@ -63,7 +78,7 @@ const TYPES: Record<string, { needs: string; settings(options: AddOptions): Reco
     }),
   },
   cron: {
-    needs: '--schedule',
+    needs: 'a schedule',
     settings: ({ schedule, timezone, input }) => ({
       schedule,
       timezone,
@@ -71,7 +86,7 @@ const TYPES: Record<string, { needs: string; settings(options: AddOptions): Reco
     }),
   },
   queue: {
-    needs: '--queue or --queue-url',
+    needs: 'a queue',
     settings: ({ queue, queueUrl, batchSize, batchWindowMs }) => ({ queue, queueUrl, batchSize, batchWindowMs }),
   },
 };
@@ -81,7 +96,7 @@ async function add({ api, out }: Context, name: string, type: string, options: A
   if (!known) throw usageError(`'${type}' is no type of trigger.`, `There are ${Object.keys(TYPES).join(', ')}.`);
   const { path, schedule, queue, queueUrl } = options;
   if ({ http: path, cron: schedule, queue: queue ?? queueUrl }[type] === undefined)
-    throw usageError(`A trigger of type ${type} needs ${known.needs}.`);
+    throw usageError(`A trigger of type ${type} needs ${known.needs}.`, '`fns trigger add --help` shows examples.');
   const { functionId } = await findFunction(api, name);
   const made = await api.call<TriggerView>('POST', `/functions/${functionId}/triggers`, { body: { type, ...known.settings(options) } });
   out.result(made, () => [`${made.triggerId} ${describe(made)}`, ...(made.nextRuns ?? []).map((run) => `  next ${run}`)].join('\n'));
@@ -103,5 +118,5 @@ const triggerTable = (items: TriggerView[]): string =>
       ['WHAT', describe],
       ['NEXT', (each) => each.nextRuns?.[0]],
     ],
-    'No triggers. Add one: fns trigger add <function> http --path /hello',
+    'No triggers. Add one: fns trigger add <function> http /hello',
   );

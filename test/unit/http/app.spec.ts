@@ -144,6 +144,13 @@ describe('the control plane’s border', () => {
       expect((await app.request(path)).status).toBe(404);
   });
 
+  it('leads whoever opens the bare address to the reference, where functions stand first', async () => {
+    const r = await app.request('/');
+    expect([r.status, r.headers.get('location')]).toEqual([302, '/docs']);
+    const { tags } = await told(await app.request('/api/v1/openapi.json'));
+    expect(tags[0].name).toBe('functions');
+  });
+
   it('tells health at the root without a key', async () => {
     expect((await app.request('/healthz')).status).toBe(200);
     expect(await told(await app.request('/readyz'))).toEqual({ ready: true, checks: {} });
