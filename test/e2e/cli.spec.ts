@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -325,16 +325,14 @@ describe('fns dev', () => {
     await expect(fetch(env.FNS_URL)).rejects.toThrow();
   });
 
-  it('takes the key of the platform that it started, whatever key lies about', async () => {
+  it('starts the platform whose key it found, so that data and key belong together', async () => {
     const port = await freePort();
-    const project = join(folder, 'project');
+    const kept = { url: `http://127.0.0.1:${port}`, key: 'fns_kept_from_an_earlier_start' };
+    const project = join(folder, 'above', 'project');
     cpSync(join(__dirname, '..', '..', 'examples', 'hello-node'), project, { recursive: true });
-    mkdirSync(join(folder, 'kept'));
-    writeFileSync(
-      join(folder, 'kept', 'credentials.json'),
-      JSON.stringify({ url: `http://127.0.0.1:${port}`, key: 'fns_of_another_platform' }),
-    );
-    const dev = startFns(['dev'], { cwd: project, env: { FNS_URL: '', FNS_API_KEY: '', FNS_DATA_DIR: join(folder, 'kept') } });
+    mkdirSync(join(folder, 'above', '.fns'));
+    writeFileSync(join(folder, 'above', '.fns', 'credentials.json'), JSON.stringify(kept));
+    const dev = startFns(['dev'], { cwd: project, env: { FNS_URL: '', FNS_API_KEY: '', FNS_DATA_DIR: '' } });
     try {
       await until('it watches', async () => dev.stderr().includes('watching for changes'), 45_000);
     } finally {
@@ -343,6 +341,7 @@ describe('fns dev', () => {
     const { stderr } = await dev.ended;
     expect(stderr).toContain('hello-node created');
     expect(stderr).not.toContain('FNS_401');
+    expect(existsSync(join(project, '.fns'))).toBe(false);
   });
 });
 
