@@ -18,9 +18,12 @@ describe('a platform whose writer thread is terminated', () => {
       try {
         const functions = await deploy(machine);
         const load = new Load(machine, functions, chance);
+        const threads = new Set(machine.threads());
+        const before = threads.size;
         load.start();
-        await pause(LOAD_MS);
+        for (const end = Date.now() + LOAD_MS; Date.now() < end; await pause(20)) for (const id of machine.threads()) threads.add(id);
         await load.stop();
+        const restarts = threads.size - before;
         await machine.quiet();
         const broken = [...(await brokenPromises(machine, load.journal)), ...(await brokenUsage(machine, Object.values(functions)))];
         await machine.stop();
