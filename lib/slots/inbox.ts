@@ -14,6 +14,8 @@ export interface InboxListener {
   onLog(id: number, stream: number, bytes: Buffer, from: number, to: number): void;
   onDropped(id: number, bytes: number): void;
   onForged(what: string): void;
+  /** We could not take in what was sent; it is treated as forged. */
+  onFault(error: unknown): void;
   onRead(now: number): void;
 }
 
@@ -34,8 +36,9 @@ export class Inbox {
     try {
       this.reader.push(chunk);
     } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      this.listener.onForged(error.message);
+      // Whatever a tenant's bytes set off in us ends the slot they came from, never the process that reads them.
+      if (!(error instanceof FrameError)) this.listener.onFault(error);
+      this.listener.onForged(error instanceof FrameError ? error.message : 'What it sent could not be taken in.');
     }
     this.listener.onRead(this.now);
   }
@@ -60,7 +63,7 @@ export class Inbox {
         listener.onLoaded(errorOf(bytes.toString('utf8', from, to)), now);
         return;
       case Frame.HEAD:
-        listener.onHead(idOf(bytes, from, to), bytes.toString('utf8', from + 4, to));
+        listener.onHead(idOf(bytes, from, to), jsonOf(bytes, from + 4, to));
         return;
       case Frame.DATA:
         // Copied: the chunk is reused.
@@ -78,6 +81,16 @@ export class Inbox {
 function idOf(bytes: Buffer, from: number, to: number, atLeast = 4): number {
   if (to - from < atLeast) throw new FrameError('A frame was too short.');
   return bytes.readUInt32LE(from);
+}
+
+function jsonOf(bytes: Buffer, from: number, to: number): string {
+  const text = bytes.toString('utf8', from, to);
+  try {
+    JSON.parse(text);
+    return text;
+  } catch {
+    throw new FrameError('The head of its answer is no JSON.');
+  }
 }
 
 function idsOf(bytes: Buffer, from: number, to: number): number[] {

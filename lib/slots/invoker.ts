@@ -49,7 +49,13 @@ export class SlotInvoker implements Invoker, PoolHost {
 
   constructor(private readonly options: SlotInvokerOptions) {
     const { clock, logs, validateJson = isJson } = options;
-    this.parts = { clock, logs, validateJson, ran: (...attempt) => this.ran(...attempt) };
+    this.parts = {
+      clock,
+      logs,
+      validateJson,
+      onFault: (error) => options.onFault?.(error),
+      ran: (...attempt) => this.ran(...attempt),
+    };
     this.prepared = new Prepared(options);
     this.budgetMb = options.memoryBudgetMb ?? Math.floor((totalmem() / 1024 / 1024) * DEFAULTS.slotMemoryShare);
     this.cooledAt = clock.monotonicMs();

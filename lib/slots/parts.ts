@@ -11,6 +11,8 @@ export interface SlotParts {
   logs: LogSink;
   /** Whether `text` is JSON; a promise where it is checked off the main thread. */
   validateJson(text: string): boolean | Promise<boolean>;
+  /** Told of a fault of our own; nobody else sees it. */
+  onFault(error: unknown): void;
   /** An attempt ran and came to its end: it is metered. */
   ran(spec: SlotSpec, job: Job, outcome: Outcome, durationMs: number, endedAt: number): void;
 }

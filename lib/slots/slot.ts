@@ -197,6 +197,10 @@ export class Slot implements InboxListener {
     this.kill({ kind: 'forged', what });
   }
 
+  onFault(error: unknown): void {
+    this.parts.onFault(error);
+  }
+
   /** Everything that was read at once has been taken in. */
   onRead(now: number): void {
     if (this.servedCalls > 0) {
@@ -299,7 +303,8 @@ export class Slot implements InboxListener {
   private holdBack(taken: unknown): void {
     if (!(taken instanceof Promise)) return;
     this.launched.socket.pause();
-    void taken.finally(() => this.launched.socket.resume());
+    const goOn = () => this.launched.socket.resume();
+    taken.then(goOn, goOn);
   }
 
   private freeze(): void {

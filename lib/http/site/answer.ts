@@ -36,11 +36,20 @@ export function siteAnswer(resultJson: string): SiteAnswer | BadAnswer {
 
 /** What a streaming handler says before its first bytes; empty text where it says nothing. */
 export function streamHead(json: string): SiteHead | BadAnswer {
-  const value: unknown = json === '' ? {} : JSON.parse(json);
-  if (value === null || typeof value !== 'object') return { fault: 'the head of a streamed answer is no object' };
+  const value = json === '' ? {} : parsed(json);
+  if (value === null || value === undefined || typeof value !== 'object') return { fault: 'the head of a streamed answer is no object' };
   const head = headOf({ statusCode: 200, ...value });
   if (!('fault' in head)) head.headers['content-type'] ??= 'application/octet-stream';
   return head;
+}
+
+/** Undefined where it is no JSON: the text is the function's own. */
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }
 
 function headOf(value: object): SiteHead | BadAnswer {
@@ -63,14 +72,18 @@ function headersOf(given: unknown): { headers: Record<string, string | string[]>
   const headers = Object.create(null) as Record<string, string | string[]>;
   for (const [name, value] of Object.entries(given)) {
     if (value === null || value === undefined) continue;
-    const values = (Array.isArray(value) ? value : [value]).map(String);
-    if (!isName(name) || !values.every((each) => isValue(name, each)))
+    const list = Array.isArray(value) ? value : [value];
+    // A text made of anything deeper may end in its own toString, or in no stack left.
+    const values = list.every(isPlain) ? list.map(String) : [];
+    if (values.length !== list.length || !isName(name) || !values.every((each) => isValue(name, each)))
       return { fault: `the header '${name.slice(0, 100)}' is not one that HTTP can carry` };
     const key = name.toLowerCase();
     if (!OURS.has(key)) headers[key] = values.length === 1 ? values[0]! : values;
   }
   return { headers };
 }
+
+const isPlain = (value: unknown): boolean => value === null || typeof value !== 'object';
 
 function isName(name: string): boolean {
   try {
