@@ -2,7 +2,7 @@
 // Plain JavaScript without dependencies, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -44,31 +44,33 @@ function install() {
   writeFileSync(installedMarker, lockDigest());
 }
 
-function newestChangeMs(path) {
+/** Every file below with its size and its time: any change shows, also one back to an older file. */
+function stateOf(path) {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (!found) return 0;
-  if (!found.isDirectory()) return found.mtimeMs;
-  return Math.max(found.mtimeMs, ...readdirSync(path).map((name) => newestChangeMs(join(path, name))));
+  if (!found) return `${path} none\n`;
+  if (!found.isDirectory()) return `${path} ${found.size} ${found.mtimeMs}\n`;
+  return readdirSync(path)
+    .sort()
+    .map((name) => stateOf(join(path, name)))
+    .join('');
 }
 
 const bundleStamp = join(root, 'dist', '.built');
-
-/** No source is newer than the last bundle. */
-function isBundled() {
-  const builtMs = statSync(bundleStamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = ['lib', 'bin', 'runtimes', 'scripts', 'package.json'].map((name) => join(root, name));
-  return builtMs > Math.max(...sources.map(newestChangeMs));
-}
+const SOURCES = ['lib', 'bin', 'runtimes', 'scripts', 'package.json'];
+const sourcesState = () =>
+  createHash('sha256')
+    .update(SOURCES.map((name) => stateOf(join(root, name))).join(''))
+    .digest('hex');
+const isBundled = () => existsSync(bundleStamp) && readFileSync(bundleStamp, 'utf8') === sourcesState();
 
 /** Bundles lib/ and runtimes/ into dist/. */
 async function bundle() {
-  const startedAt = new Date();
+  // Taken before: what is changed while this runs may not be in it.
+  const state = sourcesState();
   mkdirSync(join(root, 'dist'), { recursive: true });
   const { build } = await import(pathToFileURL(join(root, 'scripts', 'build.mjs')).href);
   await build(root);
-  writeFileSync(bundleStamp, '');
-  // What was changed while this ran may not be in it.
-  utimesSync(bundleStamp, startedAt, startedAt);
+  writeFileSync(bundleStamp, state);
 }
 
 const lockFile = join(root, '.fns-making');

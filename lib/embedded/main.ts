@@ -1,13 +1,16 @@
 import { resolve } from 'node:path';
 import { DEFAULTS } from '../core/defaults.js';
+import { PlatformFault } from '../core/refusal.js';
 import { packageRoot } from './paths.js';
-import { Platform } from './platform.js';
+import { Platform, tellFault } from './platform.js';
 import { type Settings, SettingsError, settingsFrom } from './settings.js';
 import { FolderInUse } from './store/folder-lock.js';
 
 /** The process behind `npm start`: reads the environment, runs the platform, ends it well. */
 async function main(): Promise<void> {
   const settings = settingsFrom(process.env, process.cwd());
+  // A promise that nobody waited for is a bug of ours, to be told; it is no reason to end the calls of everybody.
+  process.on('unhandledRejection', (error) => tellFault(error));
   const platform = await Platform.start(settings);
   greet(platform, settings);
   const stop = once((signal: string) => {
@@ -56,7 +59,9 @@ function once<A>(run: (argument: A) => void): (argument: A) => void {
 }
 
 function fail(error: unknown): never {
-  const known = error instanceof SettingsError || error instanceof FolderInUse || (error as NodeJS.ErrnoException).code !== undefined;
+  const known =
+    [SettingsError, FolderInUse, PlatformFault].some((each) => error instanceof each) ||
+    (error as NodeJS.ErrnoException).code !== undefined;
   console.error(`fns: ${explained(error)}`);
   if (!known) console.error(error);
   process.exit(1);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -20,10 +20,6 @@ describe('a checkout is made ready', () => {
     rmSync(join(root, 'dist', '.built'), { force: true });
     writeFileSync(log, '');
     writeFileSync(join(root, 'scripts', 'build.mjs'), build(''));
-    // What was there before the bundle was made.
-    const before = new Date(Date.now() - 60_000);
-    for (const file of ['scripts/build.mjs', 'scripts/ready.mjs', 'package.json', 'lib', 'bin', 'runtimes', 'scripts'])
-      utimesSync(join(root, file), before, before);
   });
 
   const build = (meanwhile: string): string => `import { appendFileSync, writeFileSync } from 'node:fs';

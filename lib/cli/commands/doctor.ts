@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { DEFAULTS } from '../../core/defaults.js';
 import type { Client } from '../client.js';
 import { action, command } from '../command.js';
-import { packageRoot } from '../connection.js';
+import { dataFolder, packageRoot } from '../connection.js';
 import { CliError, EXIT } from '../failure.js';
 import { bytesText } from '../output.js';
 
@@ -26,7 +26,7 @@ interface Readiness {
 export function doctorCommand(program: Command): void {
   command(program, 'doctor', 'look at this machine and the platform: what is there, what is missing, how to get it').action(
     action<object, []>(async ({ api, out, cwd }) => {
-      const checks = [...machine(resolve(cwd, process.env.FNS_DATA_DIR || '.fns')), ...(await platform(api))];
+      const checks = [...machine(dataFolder(process.env, cwd)), ...(await platform(api))];
       const failed = checks.some(({ level }) => level === 'fail');
       out.result({ ok: !failed, checks }, () => checks.map(checkText).join('\n'));
       if (failed) process.exitCode = EXIT.failed;

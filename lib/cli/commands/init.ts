@@ -41,13 +41,16 @@ export function initCommand(program: Command): void {
           `${pc.green('✓')} ${made.files.join(', ')} in ${inside || '.'}`,
           '',
           'Next:',
-          ...(inside ? [`  cd ${inside}`] : []),
+          ...(inside ? [`  cd ${quoted(inside)}`] : []),
           `  ${asTyped('dev')}       deploy, watch and show logs`,
           `  ${asTyped('deploy')}    deploy once`,
         ].join('\n'),
       );
     });
 }
+
+/** For a shell. */
+const quoted = (text: string): string => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
 
 /** As this command was called: who typed `npx fns` may not have `fns` on the PATH. */
 const asTyped = (rest: string): string => `${process.env.npm_command === 'exec' ? 'npx fns' : 'fns'} ${rest}`;

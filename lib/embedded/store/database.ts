@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEFAULTS } from '../../core/defaults.js';
 import { PlatformFault } from '../../core/refusal.js';
@@ -59,6 +59,8 @@ export class Database {
   static async open(dataDir: string, options: DatabaseOptions = {}): Promise<Database> {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     makePrivate(dataDir);
+    // The database would only say that it cannot be opened.
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
     const database = new Database(dataDir, lockFolder(dataDir), options);
     try {
       await Promise.all([database.#writes.open(), database.#reads.open(), database.#room.start()]);

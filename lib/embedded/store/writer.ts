@@ -2,6 +2,7 @@ import { deserialize, serialize } from 'node:v8';
 import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { Concern, Step } from './concern.js';
 import { type BatchAnswers, type ErrorRecord, errorRecord, type KeptAnswers, type LastBatch, storeFaultOf } from './protocol.js';
+import { requireShape } from './shape.js';
 import { cacheStatements } from './statements.js';
 
 /** The write-ahead log is this large from the start: appending to a file that has its blocks spares each fsync the metadata. */
@@ -35,6 +36,10 @@ export class Writer {
     this.#boot = boot;
     this.#db = cacheStatements(new DatabaseSync(path, { timeout: 5000 }));
     this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;');
+    requireShape(
+      this.#db,
+      concerns.map(({ schema }) => schema),
+    );
     this.#growLog();
     for (const { schema, steps, repeatable } of concerns) {
       this.#db.exec(schema);
