@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DEFAULTS } from '../core/defaults.js';
 import { type FunctionRecord, LATEST } from '../core/functions/model.js';
@@ -7,6 +6,7 @@ import { asTenantId, base32, type FunctionId, timePrefix } from '../core/ids.js'
 import type { MeasuredAttempt } from '../core/invocations/parts.js';
 import { MetricsRecorder } from '../core/metrics/recorder.js';
 import { Metrics } from '../core/metrics/service.js';
+import { Farewell } from '../http/fast-lane/farewell.js';
 import { fnsServer } from '../http/fast-lane/server.js';
 import { JsonThread } from '../http/json/json-thread.js';
 import { controlPlaneListener } from '../http/listener.js';
@@ -27,7 +27,7 @@ import { type AdminKey, bootstrapTenancy } from './tenancy/bootstrap.js';
 import { SqsQueues } from './triggers/sqs-queues.js';
 
 /** Says what went wrong inside the platform, on stderr as one line of JSON: for the platform team, never for tenants. */
-function tellFault(error: unknown, at: Record<string, string> = {}): void {
+export function tellFault(error: unknown, at: Record<string, string> = {}): void {
   const { name, message, stack, cause } = error instanceof Error ? error : new Error(String(error));
   const why = cause instanceof Error ? cause.message : cause;
   console.error(JSON.stringify({ time: new Date().toISOString(), level: 'error', ...at, name, message, cause: why, stack }));
@@ -42,7 +42,7 @@ const DEFAULT_TENANT = asTenantId('default');
 
 /** The whole platform of one machine, in this process and its threads and slots. */
 export class Platform {
-  private server: Server | undefined;
+  private farewell: Farewell | undefined;
   private adminKey: AdminKey | undefined;
   private ready = false;
   /** Calls are answered: from the end of recovery on, also while draining. */
@@ -163,7 +163,7 @@ export class Platform {
       controlPlane,
       onFault: tellFault,
     });
-    this.server = server;
+    this.farewell = new Farewell(server, clock);
     return new Promise((resolve, reject) => {
       server.once('error', reject).listen(this.settings.port, this.settings.host, () => resolve((server.address() as AddressInfo).port));
     });
@@ -248,12 +248,10 @@ export class Platform {
     const { domain, stores } = this;
     domain.queues.stop();
     stores.expiry.stop();
-    const closed = new Promise<void>((resolve) => this.server?.close(() => resolve()));
+    this.farewell?.begin();
     await Promise.all([domain.runners.stop(DEFAULTS.drainMs), domain.engine.stop(DEFAULTS.drainMs), domain.upkeep.stop()]);
-    this.server?.closeIdleConnections();
     await this.invoker.drain(1_000);
-    this.server?.closeAllConnections();
-    await closed;
+    await this.farewell?.end();
     await stores.logs.close();
     this.execution.close();
     await this.database.close();

@@ -241,9 +241,12 @@ export class Dispatcher {
 
   private sweepLater(): void {
     this.cancelSweep = this.parts.clock.after(SWEEP_MS, () => {
-      this.takeOver([]).finally(() => {
-        if (!this.stopped) this.sweepLater();
-      });
+      this.takeOver([])
+        // The store is away: what is void now is void at the next sweep, too.
+        .catch(() => undefined)
+        .finally(() => {
+          if (!this.stopped) this.sweepLater();
+        });
     });
   }
 

@@ -224,12 +224,12 @@ export class SyncCalls {
 
   /** Another call runs under this key: its end is this one's answer. */
   private waitFor(head: Head, open: OpenCall): Promise<SyncAnswer> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       let cancelPoll = () => {};
       const end = (ended: Head) => {
         cancelPoll();
         stopWaiting();
-        this.resultOf(ended).then((result) => resolve({ kind: 'done', head: ended, result, replayed: true }));
+        this.resultOf(ended).then((result) => resolve({ kind: 'done', head: ended, result, replayed: true }), reject);
       };
       const stopWaiting = this.parts.endings.wait(head.requestId, end);
       const poll = () => {
