@@ -5,9 +5,9 @@ import type { Head } from '../invocations/model.js';
 import { backoffMs } from '../invocations/retry.js';
 import type { Refusal } from '../refusal.js';
 import { batchEvent, deadInvocation, deadMessageId, givenUp, oneRecordEvent, type Settlement, settlement } from './batch.js';
+import type { Shared } from './consumer-parts.js';
 import type { QueueTrigger } from './model.js';
 import type { Batch } from './port.js';
-import type { Shared } from './queue-consumers.js';
 
 /** How often a paused trigger looks whether its function is back: it is told, too, so this is for the case that nobody tells. */
 const PAUSED_LOOK_MS = 5_000;

@@ -4,10 +4,11 @@ import type { FunctionRecord } from '../functions/model.js';
 import { type FunctionId, type TriggerId, timeOf } from '../ids.js';
 import type { Head } from '../invocations/model.js';
 import type { Invocations } from '../invocations/service.js';
+import type { ConsumerParts } from './consumer-parts.js';
 import { CronScheduler, type Fired } from './cron-scheduler.js';
 import type { CronTrigger, LastResult, QueueTrigger, Trigger, TriggerStatus } from './model.js';
 import type { NewMessage, QueueStore, TriggerStore } from './port.js';
-import { type ConsumerParts, QueueConsumers, queueOf } from './queue-consumers.js';
+import { QueueConsumers, queueOf } from './queue-consumers.js';
 import { nextRuns, parseSchedule } from './schedule.js';
 import { Sites } from './sites.js';
 
