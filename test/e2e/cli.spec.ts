@@ -1,9 +1,8 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fnsOn, startFns } from './fns.js';
-import { ADMIN_KEY, Platform, until } from './platform.js';
+import { ADMIN_KEY, freePort, Platform, until } from './platform.js';
 
 describe('fns, against a real platform', () => {
   const platform = new Platform();
@@ -344,13 +343,3 @@ describe('fns dev', () => {
     expect(existsSync(join(project, '.fns'))).toBe(false);
   });
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
-}

@@ -178,7 +178,7 @@ export async function until<T>(what: string, probe: () => Promise<T | false | un
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {

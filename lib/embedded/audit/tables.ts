@@ -1,8 +1,7 @@
 import type { DatabaseSyncInstance } from '@photostructure/sqlite';
 import type { AuditRecord } from '../../core/audit/model.js';
+import { DEFAULTS } from '../../core/defaults.js';
 import type { Concern } from '../store/concern.js';
-
-const DAYS_180_MS = 180 * 24 * 3600 * 1000;
 
 /** Append-only, and SQLite itself holds it: nothing is edited, and nothing goes before its 180 days are over. */
 const schema = `
@@ -16,7 +15,7 @@ CREATE TABLE IF NOT EXISTS audit (
 CREATE INDEX IF NOT EXISTS audit_by_time ON audit (tenant_id, at, seq);
 CREATE INDEX IF NOT EXISTS audit_by_age ON audit (at);
 CREATE TRIGGER IF NOT EXISTS audit_is_never_edited BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE DELETE ON audit WHEN OLD.at > CAST(strftime('%s', 'now') AS INTEGER) * 1000 - ${DAYS_180_MS}
+CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE DELETE ON audit WHEN OLD.at > CAST(strftime('%s', 'now') AS INTEGER) * 1000 - ${DEFAULTS.auditTtlMs}
   BEGIN SELECT RAISE(ABORT, 'audit is kept 180 days'); END;
 `;
 
@@ -57,7 +56,7 @@ export const auditTables = {
     /** A small piece at a time, so that nobody's commit waits for it; the count that went. */
     'audit.expire': (db: Db, { now, limit }: { now: number; limit: number }): number =>
       Number(
-        db.prepare('DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at <= ? ORDER BY at LIMIT ?)').run(now - DAYS_180_MS, limit)
+        db.prepare('DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at <= ? ORDER BY at LIMIT ?)').run(now - DEFAULTS.auditTtlMs, limit)
           .changes,
       ),
   },
