@@ -45,11 +45,13 @@ export function billingCommands(program: Command): void {
 async function usage({ api, out }: Context, { from, to, groupBy }: { from?: string; to?: string; groupBy: string }): Promise<void> {
   const used = await api.get<Usage>('/usage', { from, to, groupBy });
   const names = groupBy === 'function' && !out.json ? await namesOf(api) : new Map<string, string>();
+  const title = ({ key }: Used): string => names.get(key) ?? key;
+  const sorted = used.items.toSorted((a, b) => title(a).localeCompare(title(b)));
   out.result(used, () =>
     table<Used>(
-      [...used.items, { key: 'total', ...used.total }],
+      [...sorted, { key: 'total', ...used.total }],
       [
-        [groupBy.toUpperCase(), (each) => names.get(each.key) ?? each.key],
+        [groupBy.toUpperCase(), title],
         ['REQUESTS', (each) => each.requests, 'right'],
         ['BILLED MS', (each) => each.billedMs, 'right'],
         ['GB-S', (each) => each.gbSec, 'right'],

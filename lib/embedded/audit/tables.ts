@@ -56,8 +56,9 @@ export const auditTables = {
     /** A small piece at a time, so that nobody's commit waits for it; the count that went. */
     'audit.expire': (db: Db, { now, limit }: { now: number; limit: number }): number =>
       Number(
-        db.prepare('DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at <= ? ORDER BY at LIMIT ?)').run(now - DEFAULTS.auditTtlMs, limit)
-          .changes,
+        db
+          .prepare('DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE at <= ? ORDER BY at LIMIT ?)')
+          .run(now - DEFAULTS.auditTtlMs, limit).changes,
       ),
   },
   queries: { 'audit.list': list },
