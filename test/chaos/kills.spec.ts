@@ -10,10 +10,11 @@ describe('a platform whose processes are killed at random moments', () => {
   it('keeps every promise it gave, bills each attempt once, and leaves no old process behind', async () => {
     const chance = dice();
     const machine = new Machine();
+    let load: Load | undefined;
     await machine.start();
     try {
       const functions = await deploy(machine);
-      const load = new Load(machine, functions, chance);
+      load = new Load(machine, functions, chance);
       const leftovers: string[] = [];
       load.start();
       for (let round = 1; round <= ROUNDS; round += 1) {
@@ -45,6 +46,7 @@ describe('a platform whose processes are killed at random moments', () => {
       expect(code).toBe(0);
       expect(Math.min(accepted.size, succeeded.size, keys.size)).toBeGreaterThan(50);
     } finally {
+      await load?.stop();
       await machine.dispose();
     }
   }, 200_000);

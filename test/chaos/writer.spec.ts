@@ -14,10 +14,11 @@ describe('a platform whose writer thread is terminated', () => {
       const chance = dice();
       // After so many batches, so many times: each new writer thread is ended as well.
       const machine = new Machine({ FNS_TEST_KILL_WRITER: `${point}:${chance.between(60, 200)}:5` });
+      let load: Load | undefined;
       await machine.start();
       try {
         const functions = await deploy(machine);
-        const load = new Load(machine, functions, chance);
+        load = new Load(machine, functions, chance);
         const threads = new Set(machine.threads());
         const before = threads.size;
         load.start();
@@ -36,6 +37,7 @@ describe('a platform whose writer thread is terminated', () => {
         expect(load.journal.broken).toBe(0);
         expect(Math.min(accepted.size, succeeded.size, keys.size)).toBeGreaterThan(20);
       } finally {
+        await load?.stop();
         await machine.dispose();
       }
     },
