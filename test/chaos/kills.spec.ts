@@ -18,6 +18,7 @@ describe('a platform whose processes are killed at random moments', () => {
       const leftovers: string[] = [];
       load.start();
       for (let round = 1; round <= ROUNDS; round += 1) {
+        await load.answer(150);
         const killed: string[] = [];
         for (let kills = chance.between(1, 3); kills > 0; kills -= 1) {
           await pause(chance.between(100, 900));
@@ -30,6 +31,7 @@ describe('a platform whose processes are killed at random moments', () => {
         leftovers.push(...machine.leftovers().map(({ pid, name }) => `round ${round}: ${name} ${pid}`));
         process.stdout.write(`  round ${round}: killed ${killed.join(', ')}, then the platform; ${load.journal.calls} calls so far\n`);
       }
+      await load.answer(150);
       await load.stop();
       await machine.quiet();
       const broken = [

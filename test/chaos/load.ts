@@ -1,3 +1,4 @@
+import { until } from '../e2e/platform.js';
 import type { Dice } from './dice.js';
 import type { Machine } from './machine.js';
 
@@ -56,6 +57,13 @@ export class Load {
   async stop(): Promise<void> {
     this.stopped = true;
     await this.running;
+  }
+
+  /** Waits for so many answered calls more, so that there is load at each accident, however slow the machine. */
+  async answer(more: number): Promise<void> {
+    const answered = (): number => this.journal.calls - this.journal.broken;
+    const wanted = answered() + more;
+    await until(`${more} calls answered more`, async () => answered() >= wanted, 60_000);
   }
 
   private async caller(): Promise<void> {
