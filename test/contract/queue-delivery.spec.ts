@@ -37,6 +37,7 @@ interface Event {
 class Process {
   dead = false;
   private steps = 0;
+  private readonly underWay = new Set<Promise<unknown>>();
   constructor(
     private readonly dieAt = Number.POSITIVE_INFINITY,
     private readonly applied = false,
@@ -47,8 +48,16 @@ class Process {
     this.steps += 1;
     const dies = this.steps === this.dieAt;
     if (dies && !this.applied) return this.die();
-    const result = await run();
+    const running = run();
+    this.underWay.add(running);
+    const result = await running.finally(() => this.underWay.delete(running));
     return dies || this.dead ? this.die() : result;
+  }
+
+  /** Dead, and nothing of it is still on its way to the store: the next process gets the data folder only then. */
+  async end(): Promise<void> {
+    this.dead = true;
+    await Promise.allSettled(this.underWay);
   }
 
   private die<T>(): Promise<T> {
@@ -270,7 +279,7 @@ describe('the delivery of a queue', () => {
       const first = new Process(dieAt, applied);
       boot(first);
       await until('it died or was done', async () => first.dead || (await queues.queue(a, 'q'))?.depth === 0);
-      first.dead = true;
+      await first.end();
       boot();
       await drained();
       const good = [0, 2, 3, 4].map((i) => countOf(`m-${i}-${['one', '', 'two', 'three', 'four'][i]} ${tag}`));
