@@ -77,11 +77,13 @@ export class Replays {
     });
   }
 
-  /** Always the first page: what was put back has left the list. */
+  /** Always the first page, since what was put back has left the list; a page that this replay can move nothing of is passed. */
   private async scan(job: ReplayJob): Promise<void> {
     const pauseMs = 1000 / Math.min(job.ratePerSec ?? UNLIMITED_PER_SEC, UNLIMITED_PER_SEC);
+    let cursor: string | undefined;
     while (!this.stopped) {
-      const page = await this.parts.store.deadLetters({ ...job.filter, limit: PAGE });
+      const page = await this.parts.store.deadLetters({ ...job.filter, limit: PAGE, cursor });
+      let moved = 0;
       for (const letter of page.items) {
         if (this.stopped) return;
         const at = this.parts.clock.monotonicMs();
@@ -92,11 +94,15 @@ export class Replays {
           this.parts.clock.now(),
           this.parts.nonce(),
         );
-        if (head) this.dispatcher.offer(head);
+        if (head) {
+          moved += 1;
+          this.dispatcher.offer(head);
+        }
         const restMs = pauseMs - (this.parts.clock.monotonicMs() - at);
         if (restMs > 1) await new Promise<void>((resolve) => this.parts.clock.after(restMs, resolve));
       }
-      if (page.items.length < PAGE) {
+      cursor = moved > 0 ? undefined : page.nextCursor;
+      if (page.items.length < PAGE || (moved === 0 && !cursor)) {
         await this.parts.store.saveReplay({ ...job, scanned: true });
         return;
       }
