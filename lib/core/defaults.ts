@@ -78,6 +78,10 @@ export const DEFAULTS = {
   triggersPerFunction: 100,
   /** Body of a request to an HTTP trigger. */
   siteBodyBytes: 6 * MB,
+  /** So many bytes of large bodies and answers are under way at once, a tenant's being at most half of them; more wait unread. */
+  freightBytesPerCpu: 24 * MB,
+  /** A large answer that nobody reads for so long is dropped. */
+  unreadAnswerMs: 60 * SEC,
   /** A request's body may stand still this long, and take this long in all; then 408. */
   bodyIdleMs: 10 * SEC,
   bodyMs: 120 * SEC,

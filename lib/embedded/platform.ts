@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { DEFAULTS } from '../core/defaults.js';
 import { type FunctionRecord, LATEST } from '../core/functions/model.js';
 import { asTenantId, base32, type FunctionId, timePrefix } from '../core/ids.js';
@@ -8,6 +9,7 @@ import { MetricsRecorder } from '../core/metrics/recorder.js';
 import { Metrics } from '../core/metrics/service.js';
 import { Farewell } from '../http/fast-lane/farewell.js';
 import { fnsServer } from '../http/fast-lane/server.js';
+import { Freight, freightLimits } from '../http/freight.js';
 import { JsonThread } from '../http/json/json-thread.js';
 import { controlPlaneListener } from '../http/listener.js';
 import type { Health, Services } from '../http/services.js';
@@ -141,12 +143,14 @@ export class Platform {
     const newRequestId = () => `req_${timePrefix(clock.now())}${base32(random.bytes(10), 16)}`;
     const controlPlane = controlPlaneListener(this.services());
     const find: Domain['catalog']['find'] = (tenantId, functionId) => domain.catalog.find(tenantId, functionId);
+    const freight = new Freight(clock, freightLimits(availableParallelism()));
     const site = {
       sites: domain.runners.sites,
       authenticator: domain.keyRing,
       invocations: domain.engine,
       findFunction: find,
       clock,
+      freight,
       newRequestId,
       onFault: tellFault,
     };
@@ -154,7 +158,7 @@ export class Platform {
       clock,
       random,
       isOpen: () => this.isOpen,
-      invoke: { authenticator: domain.keyRing, find, invocations: domain.engine, json: this.json, random },
+      invoke: { authenticator: domain.keyRing, find, invocations: domain.engine, json: this.json, random, freight },
       site: (req, res) => {
         const target = siteTarget(req.url ?? '/', req.headers.host, this.settings.siteDomain);
         if (target) void handleSite(req, res, target, site);

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { mkdirSync, unlinkSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformFault } from '../../core/refusal.js';
+import { sha256 } from '../code/digest.js';
 
 /** A file that no row names is removed only after this long: its row may be about to be written. */
 const ORPHAN_AFTER_MS = 3_600_000;
@@ -20,8 +20,8 @@ export class Blobs {
   }
 
   async put(bytes: Buffer): Promise<string> {
-    const digest = createHash('sha256').update(bytes).digest('hex');
-    // Before the first await: from here on the file is kept, whether it is there already or not.
+    const digest = await sha256(bytes);
+    // Before the next await: from here on the file is kept, whether it is there already or not.
     this.#placed.set(digest, Date.now());
     const path = this.#path(digest);
     if (await exists(path, bytes.length)) return digest;
@@ -40,7 +40,7 @@ export class Blobs {
     } catch (cause) {
       throw new PlatformFault('A stored payload or result cannot be read.', { cause });
     }
-    if (createHash('sha256').update(bytes).digest('hex') !== digest) throw new PlatformFault('A stored payload or result is damaged.');
+    if ((await sha256(bytes)) !== digest) throw new PlatformFault('A stored payload or result is damaged.');
     return bytes.toString('utf8');
   }
 

@@ -8,6 +8,7 @@ import { invalid, invalidField, notFound, Refusal } from '../../core/refusal.js'
 import { may, type Principal } from '../../core/tenancy/model.js';
 import type { Authenticator } from '../../core/tenancy/service.js';
 import { bearerOf } from '../bearer.js';
+import type { Freight } from '../freight.js';
 import type { Envelope } from '../json/envelope.js';
 import type { JsonThread } from '../json/json-thread.js';
 import { badJson, tooLarge, unauthenticated } from '../problem.js';
@@ -21,6 +22,7 @@ export interface InvokeParts {
   invocations: Invocations;
   json: JsonThread;
   random: Random;
+  freight: Freight;
 }
 
 const PREFIX = '/api/v1/functions/';
@@ -50,7 +52,10 @@ export async function invoke(
   const found = parts.find(who.tenantId, target.functionId as FunctionId);
   const fn = found instanceof Promise ? await found : found;
   if (!fn) throw notFound('function', decodeURIComponentOr(target.functionId));
-  const envelope = await read(parts, await requestBody(req, limit + ENVELOPE_BYTES));
+  const envelope = await read(
+    parts,
+    await requestBody(req, limit + ENVELOPE_BYTES, (bytes) => parts.freight.load(fn.tenantId, bytes, res)),
+  );
   if (envelope.payload.length > limit) throw tooLarge(limit);
   const call: InvokeCall = { fn, qualifier: envelope.qualifier, payload: envelope.payload, priority: envelope.priority };
   const key = req.headers['idempotency-key'];
@@ -91,7 +96,7 @@ export function checkedKey(header: string): string {
   throw invalidField('Idempotency-Key', 'is empty, too long or not plain ASCII', `1…${DEFAULTS.idempotencyKeyBytes} visible ASCII signs`);
 }
 
-async function answerSync({ invocations }: InvokeParts, call: InvokeCall, res: ServerResponse): Promise<void> {
+async function answerSync({ invocations, freight }: InvokeParts, call: InvokeCall, res: ServerResponse): Promise<void> {
   const answer = await invocations.invokeSync(call);
   switch (answer.kind) {
     case 'refused':
@@ -103,6 +108,7 @@ async function answerSync({ invocations }: InvokeParts, call: InvokeCall, res: S
       const headers: Record<string, string | number> = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
       if (failed(answer.head)) headers['x-fns-function-error'] = 'Unhandled';
       if (answer.replayed) headers['idempotency-replayed'] = 'true';
+      freight.answer(call.fn.tenantId, body.length, res);
       res.writeHead(200, headers).end(body);
     }
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { DEFAULTS } from '../../core/defaults.js';
 import { Refusal } from '../../core/refusal.js';
 import { type BodyPatience, BodyWatch, tooSlow } from '../body-watch.js';
+import { type Hold, isLight } from '../freight.js';
 
 const EMPTY = Buffer.alloc(0);
 
@@ -15,21 +16,38 @@ export class ClientGone extends Error {
   override readonly name = 'ClientGone';
 }
 
-/** The whole body, within its limit and in time. Rejects with a Refusal, or with ClientGone. */
-export function readBody(req: IncomingMessage, patience?: BodyPatience): Buffer | Promise<Buffer> {
+/** The whole body, within its limit and in time, a large one when there is room to hold it. Rejects with a Refusal, or with ClientGone. */
+export function readBody(req: IncomingMessage, hold: Hold, patience?: BodyPatience): Buffer | Promise<Buffer> {
   const length = req.headers['content-length'];
   if (length === undefined && req.headers['transfer-encoding'] === undefined) return EMPTY;
   if (length === '0') return EMPTY;
-  if (Number(length ?? 0) > DEFAULTS.siteBodyBytes) throw tooLarge();
+  const declared = Number(length ?? 0);
+  if (declared > DEFAULTS.siteBodyBytes) throw tooLarge();
+  return isLight(declared) ? collected(req, patience, hold) : hold(declared).then(() => collected(req, patience));
+}
+
+/** @param hold asked once where a body turns out to be large that did not say so. */
+function collected(req: IncomingMessage, patience: BodyPatience | undefined, hold?: Hold): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    let ask = hold;
     const chunks: Buffer[] = [];
     let size = 0;
-    const watch = new BodyWatch(() => end(tooSlow()), patience);
+    const slow = () => end(tooSlow());
+    let watch = new BodyWatch(slow, patience);
     const onData = (chunk: Buffer) => {
       size += chunk.length;
       if (size > DEFAULTS.siteBodyBytes) return end(tooLarge());
       chunks.push(chunk);
       watch.came();
+      if (!ask || isLight(size)) return;
+      const room = ask(DEFAULTS.siteBodyBytes);
+      ask = undefined;
+      watch.end();
+      req.pause();
+      room.then(() => {
+        watch = new BodyWatch(slow, patience);
+        req.resume();
+      }, end);
     };
     const onEnd = () => end();
     const onClose = () => end(new ClientGone());

@@ -20,7 +20,7 @@ export class Outgoing {
   private broken = false;
 
   constructor(
-    private readonly res: ServerResponse,
+    readonly res: ServerResponse,
     private readonly add: Additions,
   ) {
     res.on('error', () => {

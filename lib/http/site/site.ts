@@ -11,6 +11,7 @@ import type { Authenticator } from '../../core/tenancy/service.js';
 import type { Cors, HttpTrigger } from '../../core/triggers/model.js';
 import type { Match } from '../../core/triggers/routes.js';
 import type { BodyPatience } from '../body-watch.js';
+import type { Freight } from '../freight.js';
 import { problemAnswer, refusalOf, unauthenticated } from '../problem.js';
 import { siteAnswer } from './answer.js';
 import { ClientGone, discardBody, readBody } from './body.js';
@@ -26,6 +27,7 @@ export interface SiteDeps {
   invocations: Pick<Invocations, 'invokeSync'>;
   findFunction(tenantId: TenantId, functionId: FunctionId): FunctionRecord | undefined | Promise<FunctionRecord | undefined>;
   clock: Clock;
+  freight: Freight;
   /** New each time; names the request in the event and in refusals that happen before the function is called. */
   newRequestId(): string;
   /** Default: DEFAULTS.bodyIdleMs and bodyMs. */
@@ -92,7 +94,7 @@ async function serve(
   const found = deps.findFunction(trigger.tenantId, trigger.functionId);
   const fn = found instanceof Promise ? await found : found;
   if (!fn) throw new Refusal(404, 'FNS_404_ROUTE', 'The function of this route is gone.');
-  const read = readBody(req, deps.patience);
+  const read = readBody(req, (bytes) => deps.freight.load(fn.tenantId, bytes, out.res), deps.patience);
   const body = read instanceof Promise ? await read : read;
   const call = callOf(req, target, match, fn, caller, body, add.requestId, deps.clock.now());
   // A stored answer is given again to whoever repeats the request, so under a key it is kept in one piece.
@@ -102,6 +104,7 @@ async function serve(
   if (answer.kind === 'running') throw timedOut();
   add.requestId = answer.head.requestId;
   if (out.isStreaming) return out.endStream(answer.head.state === 'SUCCEEDED');
+  deps.freight.answer(fn.tenantId, answer.result?.length ?? 0, out.res);
   await finish(req, answer.head, answer.result, answer.replayed, out);
 }
 

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Answer, Platform } from '../platform.js';
 import { Bystander } from './bystander.js';
-import { peakMb } from './processes.js';
+import { memoryGrowth } from './processes.js';
 import { type Entry, zip } from './zip.js';
 
 const MB = 1024 * 1024;
@@ -53,10 +53,10 @@ describe('bad code', () => {
     const text = Buffer.alloc(100 * MB);
     const bomb = zip([good, ...Array.from({ length: 40 }, (_, n) => ({ name: `b${n}`, text, deflate: true, size: n }))]);
     const bystander = await Bystander.of(platform);
-    const before = peakMb(platform.child?.pid as number);
+    const grownMb = memoryGrowth(platform.child?.pid as number);
     await refusedWith(await bystander.notices(() => put(bomb)), /too large/);
     // The 250 MB that an archive may unpack to, and the library's own.
-    expect(peakMb(platform.child?.pid as number) - before).toBeLessThan(450);
+    expect(grownMb()).toBeLessThan(450);
   });
 
   it('in what is no archive, or one that is cut off, is refused', async () => {

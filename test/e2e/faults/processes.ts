@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 interface Process {
   pid: number;
@@ -24,8 +24,19 @@ export function processTree(root: number): Process[] {
 /** Memory of the process and all below it, MB; pages that they share are counted once for each. */
 export const residentMb = (root: number): number => processTree(root).reduce((sum, { rssBytes }) => sum + rssBytes, 0) / 1024 / 1024;
 
-/** The most that the process itself has ever held, MB. */
-export const peakMb = (pid: number): number => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+/** Begins to watch the process's memory; the answer tells by how many MB it has ever been above what it is now. */
+export function memoryGrowth(pid: number): () => number {
+  try {
+    // Sets the high-water mark back to what is held now (man 5 proc); without the right to, earlier peaks count as held.
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  } catch {
+    // Not ours to write.
+  }
+  const before = peakMb(pid);
+  return () => peakMb(pid) - before;
+}
+
+const peakMb = (pid: number): number => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 function readProcess(pid: number): Process[] {
   try {

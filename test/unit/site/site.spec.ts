@@ -7,6 +7,7 @@ import { Refusal } from '../../../lib/core/refusal.js';
 import type { Principal } from '../../../lib/core/tenancy/model.js';
 import type { HttpTrigger } from '../../../lib/core/triggers/model.js';
 import { Sites } from '../../../lib/core/triggers/sites.js';
+import { Freight, freightLimits } from '../../../lib/http/freight.js';
 import { handleSite, type SiteDeps } from '../../../lib/http/site/site.js';
 import { siteTarget } from '../../../lib/http/site/target.js';
 
@@ -62,6 +63,7 @@ describe('a site', () => {
       },
       findFunction: () => ({ functionId: 'fn_1', name: 'f' }) as never,
       clock: { now: () => Date.parse('2026-03-12T19:03:58.390Z') } as never,
+      freight: new Freight({ after: () => () => undefined }, freightLimits(2)),
       newRequestId: () => 'req_new',
       patience: { idleMs: 300, overallMs: 1_000 },
       onFault: (error) => {
