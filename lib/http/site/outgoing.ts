@@ -34,12 +34,19 @@ export class Outgoing {
   }
 
   whole(answer: SiteAnswer): void {
-    if (this.res.destroyed) return;
+    const { res } = this;
+    if (res.destroyed) return;
     this.head(answer);
     const { status, body } = answer;
     // RFC 9110, 8.6: none where there is no content.
-    if (status !== 204 && status !== 304) this.res.setHeader('content-length', body.length);
-    this.res.end(body);
+    if (status !== 204 && status !== 304) res.setHeader('content-length', body.length);
+    if (res.req.complete || status === SLOW) {
+      res.end(body);
+      return;
+    }
+    // A refusal whose sender still writes: ended now, the connection would break before they read it. See `discardBody`.
+    res.write(body);
+    res.req.once('end', () => res.end());
   }
 
   private head({ status, headers, cookies }: SiteHead): void {
@@ -95,5 +102,7 @@ export class Outgoing {
   }
 }
 
+/** Whoever was too slow is not waited for again. */
+const SLOW = 408;
 const SANDBOX = 'sandbox';
 const sandboxed = (own: string | string[] | undefined): string | string[] => (own === undefined ? SANDBOX : [...[own].flat(), SANDBOX]);

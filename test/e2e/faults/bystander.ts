@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { ADMIN_KEY, type Platform } from '../platform.js';
 
 /** Never less than this is called slow: a shared machine has pauses of its own. */
-const FLOOR_MS = 250;
+const FLOOR_MS = 500;
 const FACTOR = 5;
 const QUIET_CALLS = 40;
 const PAUSE_MS = 10;
