@@ -99,6 +99,7 @@ class TierLauncher implements Launcher {
     for (const slot of this.running) slot.kill();
     await Promise.all([...this.running].map((slot) => slot.released));
     await this.options.network?.close();
+    await this.copies.settled();
     removeCgroupBase(this.cgroups);
     this.sites.close();
     forget(machineName(this.options.dataDir));
@@ -113,7 +114,7 @@ class TierLauncher implements Launcher {
     const plan = this.plan({
       request,
       site,
-      argv: request.argv.map((argument, at) => (at === 0 ? argument : this.copies.of(argument))),
+      argv: this.copies.command(request.argv),
       processes: PROCESSES_PER_SLOT,
       joins: confinement.joins,
       network: request.network === 'none' ? { kind: 'none' } : network ? { kind: 'namespace', ...network } : { kind: 'host' },

@@ -20,7 +20,7 @@ export interface TierPlan {
 export interface PlanInput {
   request: LaunchRequest;
   site: SlotSite;
-  /** `argv` of the request with its bootstrap in a folder that every user may read. */
+  /** `argv` of the request with its bootstrap in a folder of its own that every user may read. */
   argv: readonly string[];
   /** Processes at most, where no cgroup counts them. */
   processes: number;
@@ -114,9 +114,10 @@ function inside(input: PlanInput): { binds: string[]; argv: string[] } {
   if (!inSystem(real)) binds.push(...bindWithParents(prefix, prefix));
   const argv = rest.map((argument) => {
     if (!argument.startsWith('/') || inSystem(argument) || argument.startsWith(`${prefix}/`) || !existsSync(argument)) return argument;
-    const to = join(BOOTSTRAPS, basename(argument));
-    binds.push('--ro-bind', argument, to);
-    return to;
+    // A copy has a folder to itself, with its parts beside it (readable-copies.ts).
+    const folder = join(BOOTSTRAPS, basename(dirname(argument)));
+    binds.push('--ro-bind', dirname(argument), folder);
+    return join(folder, basename(argument));
   });
   return { binds, argv: [real, ...argv] };
 }

@@ -84,6 +84,18 @@ describe('a Python slot', () => {
     expect((await shadow.call(0)).result).toBe('mine');
   });
 
+  everywhere('leaves every module name to the code, and finds nothing of the runtime for it', async (python) => {
+    const names = ['bootstrap', 'compile', 'answers', 'channel', 'context', 'errors', 'handlers', 'output', 'slot'];
+    const ask = `import importlib.util, sys
+def handler(event, c):
+    return [n for n in event if importlib.util.find_spec(n)] + [p for p in sys.path if '_fns_runtime' in p or 'runtime/' in p]`;
+    expect((await (await start(python, ask)).call(names)).result).toEqual([]);
+    const own = Object.fromEntries(names.map((name) => [`${name}.py`, `NAME = '${name}'`]));
+    const source = `import ${names.join(', ')}\ndef handler(event, c):\n    return [globals()[n].NAME for n in event]`;
+    const slot = await start(python, '', { files: { ...own, 'index.py': source } });
+    expect((await slot.call(names)).result).toEqual(names);
+  });
+
   everywhere('says what was raised, where, and what caused it, with files named from the code’s folder', async (python) => {
     const slot = await start(
       python,
