@@ -28,21 +28,29 @@ export class Bystander {
     return bystander;
   }
 
-  /** Does `work`; throws where its calls met worse than their own quiet figure allows, or were not served at all. */
+  /**
+   * Does `work`, and once more where its calls met worse than their own quiet figure allows: a shared machine has moments of
+   * its own. Throws where they did so twice, or were not served at all.
+   */
   async notices<T>(work: () => Promise<T>): Promise<T> {
-    const before = await this.p95(async () => undefined);
+    const first = await this.during(work);
+    if (first.p95 <= first.allowed) return first.done;
+    const second = await this.during(work);
+    if (second.p95 <= second.allowed) return second.done;
+    throw new Error(
+      `The bystander's p95 was ${first.p95} ms, then ${second.p95} ms; ${first.allowed} and ${second.allowed} ms are allowed.`,
+    );
+  }
+
+  private async during<T>(work: () => Promise<T>): Promise<{ done: T; p95: number; allowed: number }> {
+    const nothing = async () => undefined;
+    const before = await this.p95(nothing);
     let done: T | undefined;
-    const meanwhile = await this.p95(async () => {
+    const p95 = await this.p95(async () => {
       done = await work();
     });
-    const after = await this.p95(async () => undefined);
-    const allowed = Math.max(FLOOR_MS, FACTOR * Math.max(before, after));
-    if (meanwhile > allowed) {
-      throw new Error(
-        `The bystander's p95 was ${meanwhile} ms, with ${before} ms before and ${after} ms after; ${allowed} ms are allowed.`,
-      );
-    }
-    return done as T;
+    const after = await this.p95(nothing);
+    return { done: done as T, p95, allowed: Math.max(FLOOR_MS, FACTOR * Math.max(before, after)) };
   }
 
   /** Calls one after the other while `work` runs, at least QUIET_CALLS. */

@@ -19,8 +19,8 @@ function outbox() {
   return { timers, sent, box: new Outbox(clock, (message) => sent.push(message as Append)) };
 }
 
-const line = (message: string): LogLine => ({
-  ...{ tenantId: asTenantId('acme'), functionId: asFunctionId('fn_one'), version: '1', requestId: '', timeMs: 5, stream: 'stdout' },
+const line = (message: string, tenantId = 'acme'): LogLine => ({
+  ...{ tenantId: asTenantId(tenantId), functionId: asFunctionId('fn_one'), version: '1', requestId: '', timeMs: 5, stream: 'stdout' },
   message,
 });
 
@@ -53,6 +53,16 @@ describe('log lines on their way to their thread', () => {
       functionId: 'fn_one',
       message: expect.stringMatching(new RegExp(`^${1_000 - kept} lines`)),
     });
+  });
+
+  it('of one tenant who prints without end leave room for those of others, and for what the platform says', () => {
+    const { box } = outbox();
+    const message = 'x'.repeat(64 * 1024);
+    for (let n = 0; n < 1_000; n += 1) box.add(line(message));
+    const before = box.dropped;
+    for (let n = 0; n < 50; n += 1) box.add(line(message, 'neighbour'));
+    box.add({ ...line('9 bytes were dropped'), stream: 'platform' });
+    expect([before > 0, box.dropped]).toEqual([true, before]);
   });
 
   it('are counted as lost with a thread that died', () => {
