@@ -18,8 +18,10 @@ const project = (displayName, extra = {}) => ({
   ...extra,
 });
 
+const again = { setupFilesAfterEnv: ['<rootDir>/test/retry.ts'] };
+
 module.exports = {
   testTimeout: 60_000,
   maxWorkers: 2,
-  projects: [project('unit'), project('contract'), project('e2e'), project('chaos')],
+  projects: [project('unit'), project('contract', again), project('e2e', again), project('chaos', again)],
 };
