@@ -27,7 +27,7 @@ export function sortable(value: number, signs: number): string {
   return text;
 }
 
-/** The time in an id made with `timePrefix` (after its `xxx_`), in epoch milliseconds. */
+/** The time in an id made with `timePrefix` (after its prefix and underscore), in epoch milliseconds. */
 export function timeOf(id: string): number {
   const start = id.indexOf('_') + 1;
   let ms = 0;
